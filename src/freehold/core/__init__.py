@@ -1,0 +1,1 @@
+"""The vocabulary of Freehold: records, outcomes, digests, errors and strict YAML."""

@@ -1,0 +1,216 @@
+"""The sections of a task: what is good enough, what it may cost, how the ladder is climbed.
+
+Each section is a small frozen record with its defaults. The task file (`taskfile.py`) is made of
+these, and the resolved `Task` (`task.py`) holds them, so that a setting has one name everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from freehold.core.record import Record
+
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+Count: TypeAlias = Annotated[int, Field(ge=0)]
+AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
+
+RUNG_NAMES = ("baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora")
+RungName: TypeAlias = Literal["baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora"]
+BaselineName: TypeAlias = Literal["majority", "tfidf", "embedding", "nearest"]
+MetricName: TypeAlias = Literal[
+    "exact_match",
+    "label_accuracy",
+    "macro_f1",
+    "token_f1",
+    "json_fields",
+    "rouge_l",
+    "chrf",
+    "valid_json",
+    "regex",
+    "python",
+]
+
+
+class Bar(Record):
+    """What counts as good enough. `quality` and `kept` are tested at their lower bounds.
+
+    `seconds_p95` and `dollars_per_1k` are ceilings on the measured value. `confidence` is the
+    level of every interval.
+    """
+
+    quality: Share = 0.80
+    kept: Share = 0.97
+    seconds_p95: Positive | None = None
+    dollars_per_1k: Positive | None = None
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+
+
+class Volume(Record):
+    """How often the task is asked: spreads the cost of building over the horizon."""
+
+    requests_per_month: AtLeastOne = 10_000
+    horizon_months: Positive = 12.0
+    revalidations_per_month: Annotated[float, Field(ge=0)] = 1.0
+
+
+class Prices(Record):
+    """Prices for models on own machines, shown in every report."""
+
+    dollars_per_machine_hour: Annotated[float, Field(ge=0)] = 0.20
+    utilisation: Annotated[float, Field(gt=0, le=1)] = 0.6
+
+
+class SplitSpec(Record):
+    """How examples are divided. Counts left out are derived from the number of examples."""
+
+    test: AtLeastOne | None = None
+    dev: AtLeastOne | None = None
+    audit: Count | None = None
+    seed: int = 7
+    group_by: str | None = None
+    stratify_by: str | None = None
+
+
+class Columns(Record):
+    """Which columns hold the input, the target and the context, where detection is wrong."""
+
+    input: str | tuple[str, ...] | None = None
+    target: str | tuple[str, ...] | None = None
+    context: str | None = None
+    id: str | None = None
+
+
+class Slice(Record):
+    """A named part of the examples: a column by itself, or a condition."""
+
+    name: str
+    where: str
+
+
+class DataSection(Record):
+    """Where the examples and documents are. Files are read, never written."""
+
+    examples: str | tuple[str, ...]
+    test: str | None = None
+    documents: str | None = None
+    columns: Columns = Columns()
+    split: SplitSpec = SplitSpec()
+    slices: tuple[str | Slice, ...] = ()
+
+
+class BaseModelSpec(Record):
+    """The base model: `freehold/acorn`, a folder, or a Hugging Face id with its revision."""
+
+    id: str = "freehold/acorn"
+    revision: str | None = None
+    adapter: str | None = None
+
+
+class ModelsSection(Record):
+    """The models that a climb uses."""
+
+    base: BaseModelSpec = BaseModelSpec()
+    embedder: str = "all-MiniLM-L6-v2"
+
+
+class OutputSection(Record):
+    """The form of an answer: a closed list of labels, or a JSON schema; free text otherwise."""
+
+    labels: tuple[str, ...] | None = None
+    json_schema: dict[str, object] | None = Field(default=None, alias="schema")
+
+
+class MetricSpec(Record):
+    """The primary metric, and what it needs.
+
+    `fields` weighs the fields of `json_fields`; `pattern` is for `regex`;
+    `python` is `path/to/file.py:function` for the user's own metric.
+    """
+
+    primary: MetricName
+    fields: dict[str, Positive] | None = None
+    pattern: str | None = None
+    python: str | None = None
+
+
+class BaselineSpec(Record):
+    """No language model at all; the best of `try` on dev is kept."""
+
+    tried: tuple[BaselineName, ...] = Field(
+        default=("majority", "tfidf", "embedding", "nearest"), alias="try"
+    )
+
+
+class ZeroShotSpec(Record):
+    """The instruction alone."""
+
+    max_tokens: AtLeastOne = 128
+
+
+class FewShotSpec(Record):
+    """k examples before the question: the same ones for every question, or the nearest ones."""
+
+    k: tuple[AtLeastOne, ...] = (4, 8)
+    pick: Literal["diverse", "random"] = "diverse"
+
+
+class StructuredSpec(Record):
+    """Decoding constrained to the labels or the JSON schema, with and without examples."""
+
+    k: tuple[Count, ...] = (0, 4)
+
+
+class RetrieveSpec(Record):
+    """The nearest training examples, and the nearest passages of the documents, in the prompt."""
+
+    sources: tuple[Literal["examples", "documents"], ...] = Field(
+        default=("examples", "documents"), alias="from"
+    )
+    k: tuple[AtLeastOne, ...] = (1, 4, 8)
+    chunk: AtLeastOne = 800
+
+
+class LoraSpec(Record):
+    """An adapter trained on the examples. `effort` sets the fields that are left out."""
+
+    effort: Literal["quick", "normal", "thorough"] = "normal"
+    r: AtLeastOne = 16
+    alpha: Positive | None = None
+    targets: Literal["all_linear", "mlp", "attention"] = "all_linear"
+    learning_rate: Positive | None = None
+    epochs: Positive | None = None
+    batch_tokens: AtLeastOne | None = None
+    max_length: AtLeastOne | None = None
+    patience: AtLeastOne = 3
+    seed: int = 7
+    minutes: Positive | None = None
+
+
+class LadderSection(Record):
+    """Which rungs are climbed, and how."""
+
+    stop: Literal["full", "first_pass"] = "full"
+    rungs: tuple[RungName, ...] = RUNG_NAMES
+    baseline: BaselineSpec = BaselineSpec()
+    zero_shot: ZeroShotSpec = ZeroShotSpec()
+    few_shot: FewShotSpec = FewShotSpec()
+    structured: StructuredSpec = StructuredSpec()
+    retrieve: RetrieveSpec = RetrieveSpec()
+    lora: LoraSpec = LoraSpec()
+
+
+class KeptSection(Record):
+    """How kept ability is measured: items per probe family, the same items before and after."""
+
+    items: AtLeastOne = 40
+    seed: int | None = None
+
+
+class BudgetSection(Record):
+    """Ceilings that stop a climb before they are passed."""
+
+    wall_hours: Positive | None = None
+    dollars: Positive | None = None

@@ -1,0 +1,63 @@
+"""The resolved task: what is wanted and what counts as good enough, with nothing left to detect."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, JsonValue
+
+from freehold.core.record import Record
+from freehold.core.sections import (
+    Bar,
+    BaseModelSpec,
+    BudgetSection,
+    KeptSection,
+    LadderSection,
+    MetricSpec,
+    Prices,
+    Volume,
+)
+
+
+class LabelOutput(Record):
+    """The answer is exactly one of a closed list of labels, in the order they are shown."""
+
+    kind: Literal["labels"] = "labels"
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class JsonOutput(Record):
+    """The answer is a JSON value that fits `json_schema` (JSON Schema 2020-12)."""
+
+    kind: Literal["json"] = "json"
+    json_schema: dict[str, JsonValue]
+
+
+class TextOutput(Record):
+    """The answer is free text."""
+
+    kind: Literal["text"] = "text"
+
+
+Output: TypeAlias = Annotated[LabelOutput | JsonOutput | TextOutput, Field(discriminator="kind")]
+
+
+class Task(Record):
+    """What is wanted, how an answer is scored, and what counts as good enough.
+
+    `instruction` is the text of the system message, without the list of labels: rungs add that.
+    """
+
+    name: str
+    instruction: str
+    output: Output
+    metric: MetricSpec
+    bar: Bar = Bar()
+    volume: Volume = Volume()
+    prices: Prices = Prices()
+    base: BaseModelSpec = BaseModelSpec()
+    embedder: str = "all-MiniLM-L6-v2"
+    ladder: LadderSection = LadderSection()
+    kept: KeptSection = KeptSection()
+    budget: BudgetSection = BudgetSection()
+    documents: str | None = None

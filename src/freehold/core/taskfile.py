@@ -1,0 +1,180 @@
+"""The task file: `task.yaml` as people write it, with its short forms, and nothing ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue, ValidationError
+
+from freehold.core import strict_yaml
+from freehold.core.errors import ConfigError, Problem, Where
+from freehold.core.record import Record
+from freehold.core.sections import (
+    Bar,
+    BudgetSection,
+    DataSection,
+    KeptSection,
+    LadderSection,
+    MetricSpec,
+    ModelsSection,
+    OutputSection,
+    Prices,
+    Volume,
+)
+
+#: `short key in the file -> the full path it stands for`, for keys whose value is text.
+SHORT_FORMS: Mapping[str, strict_yaml.Path] = {
+    "data": ("data", "examples"),
+    "model": ("models", "base", "id"),
+    "metric": ("metric", "primary"),
+}
+
+
+class TaskFile(Record):
+    """A task as written down. What is left out is detected from the data or has a default."""
+
+    version: Literal[1] = 1
+    task: str
+    instruction: str | None = None
+    data: DataSection
+    output: OutputSection | None = None
+    models: ModelsSection = ModelsSection()
+    metric: MetricSpec | None = None
+    bar: Bar = Bar()
+    volume: Volume = Volume()
+    prices: Prices = Prices()
+    ladder: LadderSection = LadderSection()
+    kept: KeptSection = KeptSection()
+    budget: BudgetSection = BudgetSection()
+
+
+def read_task_file(path: Path, *, settings: Mapping[str, JsonValue] | None = None) -> TaskFile:
+    """Read `task.yaml`, with `settings` (dotted key to value) laid over it.
+
+    Raises:
+        ConfigError: CFG-006 when the file cannot be read; else all problems, in file order.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ConfigError(
+            "CFG-006", f"there is no file {path.name} in {path.parent}", help="freehold init FILE"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "CFG-006", f"{path} cannot be read: {error}", help="save it as UTF-8 text"
+        ) from error
+    return parse_task_file(text, file=path.name, settings=settings)
+
+
+def parse_task_file(
+    text: str, *, file: str = "task.yaml", settings: Mapping[str, JsonValue] | None = None
+) -> TaskFile:
+    """Read the text of a task file; see `read_task_file`."""
+    document = strict_yaml.read_yaml(text, file=file)
+    values = expand_short_forms(document.values)
+    problems = _contradictions(document)
+    if problems:
+        raise ConfigError.several(problems)
+    task_file = strict_yaml.validate(
+        document, TaskFile, values=values, source_path=lambda path: _as_written(path, document)
+    )
+    return with_settings(task_file, settings or {})
+
+
+def with_settings(task_file: TaskFile, settings: Mapping[str, JsonValue]) -> TaskFile:
+    """Return the task file with settings (dotted key to value) laid over it.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is impossible.
+    """
+    if not settings:
+        return task_file
+    values = json.loads(task_file.model_dump_json(exclude_none=True))
+    for key, value in settings.items():
+        _put(values, key, value)
+    try:
+        return TaskFile.from_json(json.dumps(values))
+    except ValidationError as error:
+        document = strict_yaml.Document("--set", (), values, {})
+        problems: list[Problem] = []
+        for detail in error.errors(include_url=False):
+            path = tuple(detail["loc"])
+            known = strict_yaml.field_names(TaskFile, path[:-1])
+            unknown = detail["type"] == "extra_forbidden"
+            name = strict_yaml.dotted(path)
+            message = f"unknown setting `{name}`" if unknown else f"`{name}`: {detail['msg']}"
+            help_text = strict_yaml.suggestion(str(path[-1]), known) if unknown else ""
+            problems.append(
+                Problem(
+                    code="CFG-001" if unknown else "CFG-004",
+                    message=message,
+                    where=Where(file=document.file),
+                    help=help_text or "freehold check --schema task    shows what is allowed",
+                )
+            )
+        raise ConfigError.several(problems) from error
+
+
+def expand_short_forms(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return the values with `data: X`, `model: X` and `metric: X` in their full form."""
+    full: dict[str, JsonValue] = {}
+    for key, value in values.items():
+        is_short = key in SHORT_FORMS and not isinstance(value, dict)
+        if not is_short:
+            full[key] = value
+            continue
+        _put(full, ".".join(str(step) for step in SHORT_FORMS[key]), value)
+    return full
+
+
+def task_schema() -> dict[str, JsonValue]:
+    """Return the JSON Schema of the task file, short forms included, for editors."""
+    schema: dict[str, JsonValue] = TaskFile.model_json_schema(by_alias=True)
+    properties = schema["properties"]
+    if isinstance(properties, dict):
+        properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
+        properties["metric"] = {"anyOf": [{"type": "string"}, properties["metric"]]}
+        properties["model"] = {"type": "string", "description": "short for models.base.id"}
+    schema["title"] = "Freehold task file"
+    return schema
+
+
+def _put(values: dict[str, JsonValue], key: str, value: JsonValue) -> None:
+    steps = [str(step) for step in SHORT_FORMS.get(key, tuple(key.split(".")))]
+    current = values
+    for step in steps[:-1]:
+        inner = current.get(step)
+        if not isinstance(inner, dict):
+            inner = {}
+            current[step] = inner
+        current = inner
+    current[steps[-1]] = value
+
+
+def _contradictions(document: strict_yaml.Document) -> list[Problem]:
+    values = document.values
+    models = values.get("models")
+    if "model" not in values or not isinstance(models, dict) or "base" not in models:
+        return []
+    return [
+        Problem(
+            code="CFG-007",
+            message="`model` and `models.base` name the base model twice",
+            where=document.where(("model",)),
+            help="keep one of them",
+        )
+    ]
+
+
+def _as_written(path: strict_yaml.Path, document: strict_yaml.Document) -> strict_yaml.Path:
+    for short, full in SHORT_FORMS.items():
+        written_short = (short,) in document.positions and not isinstance(
+            document.values.get(short), dict
+        )
+        if written_short and path[: len(full)] == full:
+            return (short,)
+    return path

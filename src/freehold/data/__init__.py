@@ -1,0 +1,1 @@
+"""From files to a frozen, split snapshot; every drop has a reason."""

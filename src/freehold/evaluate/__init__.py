@@ -1,0 +1,1 @@
+"""Scores answers, and says what may be claimed."""

@@ -1,0 +1,65 @@
+"""What a climb tells its caller while it runs. Progress only ever grows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from freehold.core.measure import Climb, RungResult
+
+Phase = Literal["loading", "building", "choosing on dev", "test", "kept ability", "audit"]
+
+
+@dataclass(frozen=True)
+class ClimbStarted:
+    """The ladder is known: the handle of the climb, its rungs in order, and the test size."""
+
+    climb_id: str
+    task: str
+    rungs: tuple[str, ...]
+    test_examples: int
+    bar_quality: float
+    resumed: bool
+
+
+@dataclass(frozen=True)
+class RungStarted:
+    """One rung begins."""
+
+    rung: str
+
+
+@dataclass(frozen=True)
+class RungProgress:
+    """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score."""
+
+    rung: str
+    phase: Phase
+    done: int
+    total: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RungFinished:
+    """One rung is measured, skipped or failed. Verdicts are provisional until the climb ends."""
+
+    result: RungResult
+    from_store: bool = False
+
+
+@dataclass(frozen=True)
+class ClimbFinished:
+    """Everything is measured and judged together."""
+
+    climb: Climb
+
+
+ClimbEvent: TypeAlias = ClimbStarted | RungStarted | RungProgress | RungFinished | ClimbFinished
+OnEvent: TypeAlias = Callable[[ClimbEvent], None]
+
+
+def ignore(event: ClimbEvent) -> None:
+    """Take an event and do nothing: for callers that do not watch."""
+    del event

@@ -1,0 +1,1 @@
+"""Draws records: SVG charts, the HTML report, terminal tables."""

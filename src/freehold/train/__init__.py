@@ -1,0 +1,1 @@
+"""Builds adapters and models from training data."""
