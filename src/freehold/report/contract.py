@@ -1,0 +1,226 @@
+"""The climb as one JSON object: what `freehold climb --json` prints and `climb.json` holds.
+
+Fields may be added, never renamed, retyped or removed. Numbers are finite; an unknown is null,
+never 0. `CLIMB_SCHEMA` is the JSON Schema (2020-12) of the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from freehold.core.measure import Climb, Difference, Estimate, RungResult, Verdict
+from freehold.core.sections import Bar
+from freehold.core.task import Task
+from freehold.report import findings
+
+
+def climb_json(
+    climb: Climb, task: Task, *, climb_id: str, report_path: str | None
+) -> dict[str, JsonValue]:
+    """Return the climb as JSON values.
+
+    Args:
+        climb: what was measured.
+        task: the task it was measured for.
+        climb_id: the handle, such as `c12`.
+        report_path: where the report is, relative to the project folder; None without a report.
+    """
+    return {
+        "climb": climb_id,
+        "task": climb.task,
+        "snapshot": climb.snapshot_digest,
+        "bar": _bar(task.bar),
+        "rungs": [_rung(result, task.bar) for result in climb.rungs],
+        "recommended": climb.recommended,
+        "why": list(climb.why),
+        "audit": _audit(climb),
+        "report": report_path,
+    }
+
+
+def _bar(bar: Bar) -> dict[str, JsonValue]:
+    values: dict[str, JsonValue] = {
+        "quality": bar.quality,
+        "kept": bar.kept,
+        "seconds_p95": bar.seconds_p95,
+        "dollars_per_1k": bar.dollars_per_1k,
+        "confidence": bar.confidence,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
+    measured = result.state == "measured"
+    return {
+        "rung": result.rung,
+        "state": result.state,
+        "reason": _reason(result, bar),
+        "quality": _estimate(result.quality),
+        "against_previous": _difference(result.against_previous),
+        "dollars_per_1k": result.cost.dollars_per_1k if result.cost else None,
+        "seconds_p50": result.seconds_p50,
+        "seconds_p95": result.seconds_p95,
+        "kept": _kept(result),
+        "build_seconds": result.build_seconds,
+        "evaluated": result.evaluated if measured else 0,
+        "verdict": result.verdict.value,
+        "need_more": result.need_more,
+    }
+
+
+def _reason(result: RungResult, bar: Bar) -> str | None:
+    if result.verdict is Verdict.PASS:
+        return None
+    if result.reason:
+        return result.reason
+    if result.verdict is Verdict.FAIL:
+        return findings.missed_bar(result, bar) or "quality"
+    return None
+
+
+def _estimate(value: Estimate | None) -> JsonValue:
+    if value is None:
+        return None
+    return {
+        "mean": value.mean,
+        "low": value.low,
+        "high": value.high,
+        "n": value.n,
+        "failed": value.failed,
+    }
+
+
+def _difference(value: Difference | None) -> JsonValue:
+    if value is None:
+        return None
+    return {"mean": value.mean, "low": value.low, "high": value.high}
+
+
+def _kept(result: RungResult) -> JsonValue:
+    if result.kept is None:
+        return None
+    ratio = result.kept.ratio
+    return {"mean": ratio.mean, "low": ratio.low, "high": ratio.high}
+
+
+def _audit(climb: Climb) -> JsonValue:
+    audit = climb.audit
+    if audit is None:
+        return None
+    value = audit.estimate
+    return {
+        "rung": audit.rung,
+        "mean": value.mean,
+        "low": value.low,
+        "high": value.high,
+        "n": value.n,
+        "failed": value.failed,
+        "agrees": audit.agrees,
+    }
+
+
+def _object(
+    properties: Mapping[str, JsonValue], optional: tuple[str, ...] = ()
+) -> dict[str, JsonValue]:
+    required: list[JsonValue] = [key for key in properties if key not in optional]
+    return {"type": "object", "properties": dict(properties), "required": required}
+
+
+_TEXT: JsonValue = {"type": "string"}
+_TEXT_OR_NULL: JsonValue = {"type": ["string", "null"]}
+_NUMBER: JsonValue = {"type": "number"}
+_NUMBER_OR_NULL: JsonValue = {"type": ["number", "null"]}
+_COUNT: JsonValue = {"type": "integer", "minimum": 0}
+_SHARE: JsonValue = {"type": "number", "minimum": 0, "maximum": 1}
+_SHARE_OR_NULL: JsonValue = {"type": ["number", "null"], "minimum": 0, "maximum": 1}
+
+
+def _or_null(schema: JsonValue) -> JsonValue:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_QUALITY: JsonValue = {
+    **_object(
+        {"mean": _SHARE_OR_NULL, "low": _SHARE, "high": _SHARE, "n": _COUNT, "failed": _COUNT}
+    )
+}
+
+_RUNG: JsonValue = {
+    **_object(
+        {
+            "rung": _TEXT,
+            "state": {"enum": ["measured", "skipped", "failed"]},
+            "reason": _TEXT_OR_NULL,
+            "quality": _or_null(_QUALITY),
+            "against_previous": _or_null(
+                _object({"mean": _NUMBER, "low": _NUMBER, "high": _NUMBER})
+            ),
+            "dollars_per_1k": _NUMBER_OR_NULL,
+            "seconds_p50": _NUMBER_OR_NULL,
+            "seconds_p95": _NUMBER_OR_NULL,
+            "kept": _or_null(_object({"mean": _NUMBER_OR_NULL, "low": _NUMBER, "high": _NUMBER})),
+            "build_seconds": _NUMBER_OR_NULL,
+            "evaluated": _COUNT,
+            "verdict": {"enum": [verdict.value for verdict in Verdict]},
+            "need_more": {"type": ["integer", "null"], "minimum": 1},
+        }
+    ),
+    "oneOf": [
+        {
+            "properties": {
+                "state": {"const": "measured"},
+                "verdict": {"enum": ["PASS", "FAIL", "UNDECIDED"]},
+            }
+        },
+        {
+            "properties": {
+                "state": {"const": "skipped"},
+                "verdict": {"const": "SKIPPED"},
+                "quality": {"type": "null"},
+                "evaluated": {"const": 0},
+            }
+        },
+        {"properties": {"state": {"const": "failed"}, "verdict": {"const": "ERROR"}}},
+    ],
+}
+
+CLIMB_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold climb --json` prints",
+    **_object(
+        {
+            "climb": _TEXT,
+            "task": _TEXT,
+            "snapshot": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+            "bar": _object(
+                {
+                    "quality": _SHARE,
+                    "kept": _SHARE,
+                    "seconds_p95": _NUMBER,
+                    "dollars_per_1k": _NUMBER,
+                    "confidence": _SHARE,
+                },
+                optional=("seconds_p95", "dollars_per_1k"),
+            ),
+            "rungs": {"type": "array", "items": _RUNG},
+            "recommended": _TEXT_OR_NULL,
+            "why": {"type": "array", "items": _TEXT},
+            "audit": _or_null(
+                _object(
+                    {
+                        "rung": _TEXT,
+                        "mean": _SHARE_OR_NULL,
+                        "low": _SHARE,
+                        "high": _SHARE,
+                        "n": _COUNT,
+                        "failed": _COUNT,
+                        "agrees": {"type": "boolean"},
+                    }
+                )
+            ),
+            "report": _TEXT_OR_NULL,
+        }
+    ),
+}
