@@ -1,0 +1,87 @@
+"""Rung 2: k training examples before every question, the same ones; k is chosen on dev."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from freehold.core.snapshot import Example
+from freehold.ladder.prompts import Asker, answer_text, shots_from_json, shots_to_json, system_text
+from freehold.ladder.rung import Built, DevScore, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.tools import Tools
+from freehold.ladder.zero_shot import FixedPromptAnswerer, prompt_settings
+
+
+def pick_shots(tools: Tools, k: int, *, diverse: bool) -> tuple[Example, ...]:
+    """Return k training examples: seeded by the training data, so that the choice is repeatable.
+
+    `diverse` takes the answers in turn, the most frequent first, and of each the example of median
+    length: labels are shown as evenly as k allows. Otherwise the choice is uniform.
+    """
+    rng = random.Random(tools.train.digest)
+    examples = list(tools.train.examples)
+    rng.shuffle(examples)
+    if not diverse:
+        return tuple(examples[:k])
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(answer_text(example.target), []).append(example)
+    ordered = sorted(groups.values(), key=len, reverse=True)
+    for group in ordered:
+        median = sorted(len(example.input) for example in group)[len(group) // 2]
+        group.sort(key=lambda example, median=median: abs(len(example.input) - median))
+    picked: list[Example] = []
+    for depth in range(k):
+        picked.extend(group[depth] for group in ordered if depth < len(group))
+        if len(picked) >= k:
+            break
+    shots = picked[:k]
+    rng.shuffle(shots)
+    return tuple(shots)
+
+
+def build_with_shots(variant: Variant, tools: Tools) -> Built:
+    """Build a candidate whose prompt holds `variant.spec["k"]` fixed examples."""
+    k = int(str(variant.spec["k"]))
+    shots = pick_shots(tools, k, diverse=tools.task.ladder.few_shot.pick == "diverse")
+    return Built(files={"shots.json": shots_to_json(shots)}, spec=prompt_settings(tools))
+
+
+def load_with_shots(
+    spec: Mapping[str, JsonValue], files: Files, tools: Tools, *, asker: Asker
+) -> FixedPromptAnswerer:
+    """Load a candidate with fixed examples."""
+    return FixedPromptAnswerer(
+        asker=asker,
+        system=system_text(tools.task, list_labels=bool(spec["list_labels"])),
+        shots=shots_from_json(files),
+    )
+
+
+def _variants(tools: Tools) -> tuple[Variant, ...]:
+    return tuple(
+        Variant(f"k={k}", {"k": k})
+        for k in tools.task.ladder.few_shot.k
+        if k <= len(tools.train.examples)
+    )
+
+
+def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
+    del dev_score
+    return build_with_shots(variant, tools)
+
+
+def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPromptAnswerer:
+    asker = Asker(tools.base(), tools.task.output, max_tokens=int(str(spec["max_tokens"])))
+    return load_with_shots(spec, files, tools, asker=asker)
+
+
+RUNG = Rung(
+    name="few_shot",
+    missing=nothing_is_missing,
+    variants=_variants,
+    build=_build,
+    load=_load,
+)

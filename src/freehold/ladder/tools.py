@@ -1,0 +1,140 @@
+"""What a rung is given to work with: the task, the training split, models, and a memory.
+
+A rung never sees held-out data. Models are opened once and kept; embeddings of training texts are
+kept in the store with the seconds they cost, so that every rung that uses them can state the cost.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from freehold.core.record import digest_json
+from freehold.core.sections import BaseModelSpec
+from freehold.core.snapshot import Example, TrainSplit
+from freehold.core.task import Task
+from freehold.data.documents import Passage
+from freehold.ladder.events import Phase
+from freehold.models.door import Model
+from freehold.models.embed import Embedder
+from freehold.store.store import Store
+
+Floats = NDArray[np.float32]
+OnProgress = Callable[[Phase, int, int, str], None]
+EMBED_BATCH = 512
+
+
+class Models:
+    """Opens base models and embedders when they are first needed, and keeps them."""
+
+    def __init__(self, *, cache: Path, online: bool = False) -> None:
+        self._cache = cache
+        self._online = online
+        self._models: dict[str, Model] = {}
+        self._embedders: dict[str, Embedder] = {}
+
+    def base(self, spec: BaseModelSpec) -> Model:
+        """Return the model of a spec.
+
+        Raises:
+            ModelError: it cannot be opened; the message says why and what to do.
+        """
+        from freehold.models.opening import open_model
+
+        key = spec.digest
+        if key not in self._models:
+            self._models[key] = open_model(spec, cache=self._cache, online=self._online)
+        return self._models[key]
+
+    def embedder(self, name: str) -> Embedder:
+        """Return an embedder by name.
+
+        Raises:
+            ModelError: it cannot be opened, or its weights are not the expected ones.
+        """
+        from freehold.models.embed import open_embedder
+
+        if name not in self._embedders:
+            self._embedders[name] = open_embedder(name, cache=self._cache, online=self._online)
+        return self._embedders[name]
+
+    def close(self) -> None:
+        """Let go of everything that was opened."""
+        for model in self._models.values():
+            model.close()
+        self._models.clear()
+        self._embedders.clear()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Everything a rung may use."""
+
+    task: Task
+    train: TrainSplit
+    passages: tuple[Passage, ...]
+    store: Store
+    models: Models
+    clock: Callable[[], float]
+    on_progress: OnProgress
+    kept_embeddings: dict[str, tuple[Floats, float]] = field(default_factory=dict)
+
+    def base(self) -> Model:
+        """Return the task's base model."""
+        return self.models.base(self.task.base)
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Return one unit vector per text, float32 [n, d]. Nothing is kept."""
+        return self.models.embedder(self.task.embedder).encode(texts)
+
+    def embed_kept(self, texts: Sequence[str]) -> tuple[Floats, float]:
+        """Return the vectors of texts to build with, and the seconds spent on them before this call.
+
+        Vectors that are made now cost 0 earlier seconds: their time is part of the build under way.
+        """
+        embedder = self.models.embedder(self.task.embedder)
+        key = digest_json("embeddings", [embedder.digest, *texts])
+        if key in self.kept_embeddings:
+            return self.kept_embeddings[key]
+        entries = self.store.ledger.entries("embeddings", subject=key)
+        if entries:
+            body = json.loads(entries[-1].body)
+            vectors = np.load(io.BytesIO(self.store.blobs.get(body["blob"])), allow_pickle=False)
+            kept = (vectors, float(body["seconds"]))
+        else:
+            kept = self._embed_and_keep(embedder, texts, key)
+            self.kept_embeddings[key] = kept
+            return kept[0], 0.0
+        self.kept_embeddings[key] = kept
+        return kept
+
+    def _embed_and_keep(
+        self, embedder: Embedder, texts: Sequence[str], key: str
+    ) -> tuple[Floats, float]:
+        started = self.clock()
+        parts: list[Floats] = []
+        for start in range(0, len(texts), EMBED_BATCH):
+            parts.append(embedder.encode(texts[start : start + EMBED_BATCH]))
+            done = min(start + EMBED_BATCH, len(texts))
+            self.on_progress("building", done, len(texts), "embedding the training examples")
+        vectors = np.concatenate(parts) if parts else np.zeros((0, embedder.dimension), np.float32)
+        seconds = self.clock() - started
+        file = io.BytesIO()
+        np.save(file, vectors, allow_pickle=False)
+        blob = self.store.blobs.put(file.getvalue())
+        self.store.note("embeddings", key, {"blob": blob, "seconds": seconds})
+        return vectors, seconds
+
+
+def text_of(example: Example) -> str:
+    """Return what is compared and embedded of an example: its context, earlier turns and input."""
+    parts = [turn.content for turn in example.history]
+    if example.context:
+        parts.append(example.context)
+    return "\n".join([*parts, example.input])
