@@ -1,0 +1,253 @@
+"""From a run to what may be claimed of its quality: the estimate, its worst case, its p-value.
+
+Mean metrics go through `freehold.evaluate.statistics` as they are. Macro-F1 is no mean of examples:
+its interval, its p-value and its paired difference come from resampling whole splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import JsonValue
+
+from freehold.core.measure import Answer, Difference, Estimate, Result, Run
+from freehold.core.outcome import Scored
+from freehold.core.snapshot import Example
+from freehold.evaluate.scorers import Scorer, as_text
+from freehold.evaluate.statistics import (
+    betting_p_value,
+    binomial_p_value,
+    bootstrap_interval,
+    estimate,
+    paired_difference,
+    resample,
+)
+
+FAILED_SHARE = 0.01
+"""Above this share of failures a verdict uses the worst case (decide.md 3)."""
+
+_UNREADABLE = -1  # no label, or one that no target has
+_SWAPS = 1_999
+_Codes: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a run says about quality.
+
+    `quality` is what is shown. `judged` is what a verdict uses: the same, or the estimate with every
+    failure counted as wrong where more than 1 % failed. `p_value` is the one-sided p-value of
+    "quality is below the bar", from `judged`.
+    """
+
+    quality: Estimate
+    judged: Estimate
+    p_value: float
+
+    @property
+    def is_worst_case(self) -> bool:
+        """Whether the verdict counts failures as wrong answers."""
+        return self.judged is not self.quality
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is to be shown: quality of at least `bar`, with intervals of this confidence."""
+
+    bar: float
+    confidence: float = 0.95
+
+
+def evidence(
+    results: Sequence[Result],
+    examples: Sequence[Example],
+    *,
+    scorer: Scorer,
+    claim: Claim,
+    rng: np.random.Generator,
+) -> Evidence:
+    """Return what `results` say about quality.
+
+    Binary scores: Wilson's interval and the exact binomial p-value. Scores in [0, 1]: the betting
+    interval and p-value, in the order of the results. Macro-F1: the percentile bootstrap, with
+    p = (1 + resamples below the bar) / (1 + resamples).
+
+    Args:
+        results: of one run or of a slice of it, in split order.
+        examples: of the split; more than the results name do no harm.
+        scorer: that scored the results.
+        claim: the bar and the confidence.
+        rng: for the bootstrap of macro-F1; other metrics draw nothing.
+    """
+    targets = {example.id: example.target for example in examples}
+    scored = [result for result in results if isinstance(result.outcome, Scored)]
+    failed = len(results) - len(scored)
+    quality, p_value = _assess(scored, targets, scorer=scorer, claim=claim, rng=rng)
+    if failed == 0:
+        return Evidence(quality, quality, p_value)
+    pessimistic = [_as_wrong(result) for result in results]
+    judged, worst_p = _assess(pessimistic, targets, scorer=scorer, claim=claim, rng=rng)
+    optimistic = [_as_right(result, targets[result.example_id]) for result in results]
+    quality = Estimate(
+        **quality.model_dump(exclude={"failed", "worst", "best"}),
+        failed=failed,
+        worst=judged.mean,
+        best=_mean(optimistic, targets, scorer=scorer),
+    )
+    if failed > FAILED_SHARE * len(results):
+        return Evidence(quality, judged, worst_p)
+    return Evidence(quality, quality, p_value)
+
+
+def compare(
+    first: Run,
+    second: Run,
+    examples: Sequence[Example],
+    *,
+    scorer: Scorer,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Difference:
+    """Return the paired difference, first minus second, over the examples that both scored.
+
+    Mean metrics: `paired_difference`. Macro-F1: the percentile bootstrap over examples, and the
+    approximate randomisation test that swaps the two answers of an example (Yeh 2000, More accurate
+    tests for the statistical significance of result differences, COLING), the sign-flip test of
+    aggregate metrics.
+    """
+    if scorer.aggregate == "mean":
+        return paired_difference(
+            first.scores,
+            second.scores,
+            binary=scorer.is_binary,
+            confidence=confidence,
+            rng=rng,
+        )
+    targets = {example.id: example.target for example in examples}
+    shared = first.scores.keys() & second.scores.keys()
+    ours = [result for result in first.results if result.example_id in shared]
+    by_id = {result.example_id: result for result in second.results}
+    theirs = [by_id[result.example_id] for result in ours]
+    truth, guess = _codes(ours, targets)
+    _, other = _codes(theirs, targets)
+
+    def difference(chosen: _Codes) -> float:
+        return macro_f1(truth[chosen], guess[chosen]) - macro_f1(truth[chosen], other[chosen])
+
+    count = len(truth)
+    mean = difference(np.arange(count, dtype=np.intp)) if count else 0.0
+    low, high = bootstrap_interval(difference, count, rng=rng, confidence=confidence)
+    return Difference(
+        mean=mean,
+        low=low if count else -1.0,
+        high=high,
+        n=count,
+        p_value=_swap_test(truth, guess, other, rng=rng) if count else 1.0,
+        test="sign_flip",
+    )
+
+
+def macro_f1(truth: _Codes, guess: _Codes) -> float:
+    """Return the mean of the labels' F1 over the labels that `truth` holds.
+
+    A label is a number from 0; in `guess`, -1 is an answer that is no label. An answer outside the
+    labels of `truth` counts against the label that was wanted, and makes no label of its own.
+    """
+    size = int(truth.max()) + 1
+    guess = np.where(guess < size, guess, _UNREADABLE)
+    support = np.bincount(truth, minlength=size)
+    claimed = np.bincount(guess[guess >= 0], minlength=size)
+    hits = np.bincount(truth[truth == guess], minlength=size)
+    wanted = support > 0
+    return float(np.mean(2.0 * hits[wanted] / (support + claimed)[wanted]))
+
+
+def _assess(
+    results: Sequence[Result],
+    targets: Mapping[str, JsonValue],
+    *,
+    scorer: Scorer,
+    claim: Claim,
+    rng: np.random.Generator,
+) -> tuple[Estimate, float]:
+    """Return the estimate and the p-value of results that all have a score."""
+    outcomes = [result.outcome for result in results]
+    scores = [outcome.score for outcome in outcomes if isinstance(outcome, Scored)]
+    if scorer.aggregate == "macro_f1" and results:
+        return _assess_macro(*_codes(results, targets), claim=claim, rng=rng)
+    found = estimate(outcomes, binary=scorer.is_binary, confidence=claim.confidence)
+    if scorer.is_binary:
+        return found, binomial_p_value(round(sum(scores)), len(scores), bar=claim.bar)
+    return found, betting_p_value(scores, claim.bar, confidence=claim.confidence)
+
+
+def _assess_macro(
+    truth: _Codes, guess: _Codes, *, claim: Claim, rng: np.random.Generator
+) -> tuple[Estimate, float]:
+    def chosen_f1(chosen: _Codes) -> float:
+        return macro_f1(truth[chosen], guess[chosen])
+
+    mean = macro_f1(truth, guess)
+    values = resample(chosen_f1, len(truth), rng=rng)
+    tail = (1.0 - claim.confidence) / 2.0
+    low, high = (float(bound) for bound in np.quantile(values, [tail, 1.0 - tail]))
+    below = int(np.sum(values < claim.bar))
+    found = Estimate(
+        mean=mean,
+        # Rare labels drop out of resamples, so that the mean may lie outside their quantiles.
+        low=min(low, mean),
+        high=max(high, mean),
+        n=len(truth),
+        worst=mean,
+        best=mean,
+        method="bootstrap",
+    )
+    return found, (1 + below) / (1 + len(values))
+
+
+def _swap_test(truth: _Codes, guess: _Codes, other: _Codes, *, rng: np.random.Generator) -> float:
+    observed = abs(macro_f1(truth, guess) - macro_f1(truth, other)) - 1e-12
+    extreme = 0
+    for _ in range(_SWAPS):
+        swap = rng.integers(0, 2, size=len(truth), dtype=np.int8) == 1
+        ours, theirs = np.where(swap, other, guess), np.where(swap, guess, other)
+        extreme += abs(macro_f1(truth, ours) - macro_f1(truth, theirs)) >= observed
+    return (1 + extreme) / (1 + _SWAPS)
+
+
+def _codes(results: Sequence[Result], targets: Mapping[str, JsonValue]) -> tuple[_Codes, _Codes]:
+    """Return the wanted and the answered labels as numbers; -1 for an answer that no target has."""
+    wanted = [as_text(targets[result.example_id]) for result in results]
+    code = {label: number for number, label in enumerate(sorted(set(wanted)))}
+    answered = [
+        _UNREADABLE
+        if result.answer is None or result.answer.value is None
+        else code.get(as_text(result.answer.value), _UNREADABLE)
+        for result in results
+    ]
+    truth = [code[label] for label in wanted]
+    return np.asarray(truth, dtype=np.intp), np.asarray(answered, dtype=np.intp)
+
+
+def _mean(results: Sequence[Result], targets: Mapping[str, JsonValue], *, scorer: Scorer) -> float:
+    if scorer.aggregate == "macro_f1":
+        return macro_f1(*_codes(results, targets))
+    scores = [r.outcome.score for r in results if isinstance(r.outcome, Scored)]
+    return sum(scores) / len(scores)
+
+
+def _as_wrong(result: Result) -> Result:
+    if isinstance(result.outcome, Scored):
+        return result
+    return Result(example_id=result.example_id, answer=None, outcome=Scored(score=0.0))
+
+
+def _as_right(result: Result, target: JsonValue) -> Result:
+    if isinstance(result.outcome, Scored):
+        return result
+    from_target = Answer(raw="", value=target)
+    return Result(example_id=result.example_id, answer=from_target, outcome=Scored(score=1.0))

@@ -1,0 +1,251 @@
+"""Scorers: from an example and an answer to an outcome.
+
+A scorer is a function and one line in `SCORERS`. An answer whose form cannot be read is a wrong
+answer, with score 0 and a cause; only what prevents scoring is a failure.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
+from pydantic import JsonValue
+
+from freehold.core.errors import ConfigError
+from freehold.core.measure import Answer
+from freehold.core.outcome import Cause, Failed, Outcome, Scored
+from freehold.core.sections import MetricName, MetricSpec
+from freehold.core.snapshot import Example
+from freehold.core.task import JsonOutput, LabelOutput, Output
+from freehold.evaluate.similarity import (
+    chrf,
+    field_score,
+    plain_text,
+    rouge_l,
+    same_value,
+    token_f1,
+)
+from freehold.evaluate.user_metric import load_metric
+
+Aggregate: TypeAlias = Literal["mean", "macro_f1"]
+Compare: TypeAlias = Callable[[Example, Answer], float | Failed]
+
+# What models say instead of an answer. Only asked of answers that are wrong by their form.
+_REFUSAL = re.compile(
+    r"\s*(i['’]m sorry|i am sorry|sorry,|i can(no|['’])t|i am (not able|unable) to|"
+    r"i['’]m (not able|unable) to|as an ai\b)",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """How answers are scored, and how scores become one number.
+
+    `compare` gives the score of an answer whose form could be read. `is_binary` says that every
+    score is 0 or 1. `aggregate` is `mean`, or `macro_f1`, where the number is no mean of scores.
+    """
+
+    name: MetricName
+    output: Output
+    compare: Compare
+    is_binary: bool
+    aggregate: Aggregate = "mean"
+
+    def score(self, example: Example, answer: Answer) -> Outcome:
+        """Return the score of `answer`, with a cause where it is wrong and code can tell why."""
+        if answer.value is None:
+            return Scored(score=0.0, cause=_cause_of_no_value(answer))
+        score = self.compare(example, answer)
+        if isinstance(score, Failed):
+            return score
+        return Scored(score=score, cause=None if score == 1.0 else self._cause(answer))
+
+    def _cause(self, answer: Answer) -> Cause | None:
+        if answer.truncated:
+            return Cause.TRUNCATED
+        if isinstance(self.output, LabelOutput):
+            return Cause.CONFUSED
+        if isinstance(self.output, JsonOutput):
+            return Cause.CONFUSED if fits(answer.value, self.output) else Cause.FORMAT
+        return None
+
+
+def scorer(spec: MetricSpec, output: Output, *, root: Path) -> Scorer:
+    """Return the scorer that a task asks for.
+
+    Args:
+        spec: the `metric` section of the task.
+        output: the form of the answers.
+        root: the project's folder, where a metric of the user's own is looked for.
+
+    Raises:
+        ConfigError: the metric lacks what it needs, or does not suit the output.
+    """
+    return SCORERS[spec.primary](spec, output, root)
+
+
+def fits(value: JsonValue, output: JsonOutput) -> bool:
+    """Return whether `value` fits the JSON schema of `output`."""
+    return next(_validator(output).iter_errors(value), None) is None
+
+
+def _validator(output: JsonOutput) -> Validator:
+    return Draft202012Validator(output.json_schema)
+
+
+def as_text(value: JsonValue) -> str:
+    """Return text as it is (`plain_text`), and other JSON values as JSON."""
+    return plain_text(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cause_of_no_value(answer: Answer) -> Cause:
+    if answer.truncated:
+        return Cause.TRUNCATED
+    return Cause.REFUSED if _REFUSAL.match(answer.raw) else Cause.FORMAT
+
+
+def _exact_match(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """1 where the answer equals the target (`same_value`), else 0."""
+
+    def compare(example: Example, answer: Answer) -> float:
+        if isinstance(output, JsonOutput):
+            return float(same_value(answer.value, example.target))
+        return float(as_text(answer.value) == as_text(example.target))
+
+    return Scorer(name="exact_match", output=output, compare=compare, is_binary=True)
+
+
+def _same_label(example: Example, answer: Answer) -> float:
+    return float(as_text(answer.value) == as_text(example.target))
+
+
+def _label_accuracy(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """1 where the label is the wanted one, else 0."""
+    _needs_labels("label_accuracy", output)
+    return Scorer(name="label_accuracy", output=output, compare=_same_label, is_binary=True)
+
+
+def _macro_f1(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """Label equality for each example; the number is the mean of the labels' F1."""
+    _needs_labels("macro_f1", output)
+    return Scorer(
+        name="macro_f1", output=output, compare=_same_label, is_binary=True, aggregate="macro_f1"
+    )
+
+
+def _token_f1(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """SQuAD's F1 over words."""
+    return _textual("token_f1", output, token_f1)
+
+
+def _rouge_l(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """ROUGE-L's F1."""
+    return _textual("rouge_l", output, rouge_l)
+
+
+def _chrf(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """Sentence chrF2."""
+    return _textual("chrf", output, chrf)
+
+
+def _textual(name: MetricName, output: Output, similarity: Callable[[str, str], float]) -> Scorer:
+    def compare(example: Example, answer: Answer) -> float:
+        return similarity(as_text(answer.value), as_text(example.target))
+
+    return Scorer(name=name, output=output, compare=compare, is_binary=False)
+
+
+def _json_fields(spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """The weighted mean over the fields of an object; see `field_score` for the formula."""
+    _needs_json("json_fields", output)
+
+    def compare(example: Example, answer: Answer) -> float:
+        return field_score(answer.value, example.target, weights=spec.fields)
+
+    return Scorer(name="json_fields", output=output, compare=compare, is_binary=False)
+
+
+def _valid_json(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """1 where the answer is JSON that fits the schema, whatever it says."""
+    wanted = _needs_json("valid_json", output)
+
+    def compare(_example: Example, answer: Answer) -> float:
+        return float(fits(answer.value, wanted))
+
+    return Scorer(name="valid_json", output=output, compare=compare, is_binary=True)
+
+
+def _regex(spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """1 where `metric.pattern` is found in the raw answer; the target is not looked at."""
+    if spec.pattern is None:
+        raise ConfigError(
+            "CFG-005",
+            "metric `regex` needs `metric.pattern`",
+            help="metric: {primary: regex, pattern: '^[A-Z]'}",
+        )
+    try:
+        pattern = re.compile(spec.pattern)
+    except re.error as error:
+        raise ConfigError(
+            "CFG-008",
+            f"`metric.pattern` {spec.pattern!r} is no regular expression: {error}",
+            help="write the pattern in single quotes, so that YAML leaves backslashes alone",
+        ) from error
+
+    def compare(_example: Example, answer: Answer) -> float:
+        return float(pattern.search(answer.raw) is not None)
+
+    return Scorer(name="regex", output=output, compare=compare, is_binary=True)
+
+
+def _python(spec: MetricSpec, output: Output, root: Path) -> Scorer:
+    """The user's own function, `metrics/file.py:function`."""
+    if spec.python is None:
+        raise ConfigError(
+            "CFG-005",
+            "metric `python` needs `metric.python`",
+            help="metric: {primary: python, python: 'metrics/my_metric.py:score'}",
+        )
+    return Scorer(
+        name="python", output=output, compare=load_metric(spec.python, root=root), is_binary=False
+    )
+
+
+def _needs_labels(name: str, output: Output) -> None:
+    if not isinstance(output, LabelOutput):
+        raise ConfigError(
+            "CFG-007",
+            f"metric `{name}` needs a closed list of labels, and the output is {output.kind}",
+            help="list the labels under `output.labels`, or use metric: exact_match",
+        )
+
+
+def _needs_json(name: str, output: Output) -> JsonOutput:
+    if not isinstance(output, JsonOutput):
+        raise ConfigError(
+            "CFG-007",
+            f"metric `{name}` needs JSON answers, and the output is {output.kind}",
+            help="give a JSON schema under `output.schema`, or use metric: exact_match",
+        )
+    return output
+
+
+SCORERS: Mapping[MetricName, Callable[[MetricSpec, Output, Path], Scorer]] = {
+    "exact_match": _exact_match,
+    "label_accuracy": _label_accuracy,
+    "macro_f1": _macro_f1,
+    "token_f1": _token_f1,
+    "json_fields": _json_fields,
+    "rouge_l": _rouge_l,
+    "chrf": _chrf,
+    "valid_json": _valid_json,
+    "regex": _regex,
+    "python": _python,
+}

@@ -1,0 +1,214 @@
+"""From measurements to verdicts and a recommendation: pure functions (decide.md 3 and 4).
+
+The claim is one sentence: this rung is the cheapest that meets the bar. All rungs that were looked
+at are judged together, so that the chance of calling any rung PASS that is below the bar stays at
+most 1 - confidence for the whole ladder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from freehold.core.measure import Cost, Kept, Verdict
+from freehold.core.sections import Bar, Prices, Volume
+from freehold.evaluate.estimates import Evidence
+from freehold.evaluate.probes import kept_p_value
+from freehold.evaluate.statistics import holm, need_more
+from freehold.report import numbers
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What a verdict on one rung rests on.
+
+    `kept` is None for a rung without a language model. `seconds_p95` and `dollars_per_1k` are
+    measured values; None where they were not measured.
+    """
+
+    rung: str
+    evidence: Evidence
+    kept: Kept | None = None
+    seconds_p95: float | None = None
+    dollars_per_1k: float | None = None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, what it hangs on in a few words, and how many further examples would settle it.
+
+    `need_more` is None where the verdict is settled, where test examples cannot settle it (the
+    reason says what would), and where no practical number would.
+    """
+
+    verdict: Verdict
+    reason: str | None = None
+    need_more: int | None = None
+
+
+_HOLDS = Judgement(Verdict.PASS)
+
+
+def judge(contenders: Sequence[Contender], *, bar: Bar) -> tuple[Judgement, ...]:
+    """Return the verdict of each rung, all judged together, in the order given.
+
+    PASS: the lower bounds of quality and of kept ability are at least their bars, latency and cost
+    are under their ceilings, and Holm's adjusted p-value over all rungs given is at most
+    1 - confidence. The p-value of a rung is the larger of those of "quality is below the bar" and
+    "too little is kept": a rung is below the bar if either is (intersection-union test, Berger
+    1982). FAIL: an upper bound excludes its bar, or a ceiling is passed. Else UNDECIDED.
+
+    The bounds come from `Evidence.judged`, the worst case where more than 1 % failed.
+    """
+    alpha = 1.0 - bar.confidence
+    p_values = [max(_quality_p(one), _kept_p(one, bar)) for one in contenders]
+    adjusted = holm(p_values)
+    # Holm's next step asks for p <= alpha / (rungs that are not yet rejected).
+    step = alpha / max(1, sum(value > alpha for value in adjusted))
+    return tuple(
+        _judge_one(one, bar, count=len(contenders), step=None if value <= alpha else step)
+        for one, value in zip(contenders, adjusted, strict=True)
+    )
+
+
+def _quality_p(contender: Contender) -> float:
+    return contender.evidence.p_value
+
+
+def _kept_p(contender: Contender, bar: Bar) -> float:
+    if contender.kept is None:
+        return 0.0
+    return kept_p_value(contender.kept.ratio, bar.kept, confidence=bar.confidence)
+
+
+def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None) -> Judgement:
+    """Judge one of `count` rungs; `step` is the p-value that Holm still asks for, None for none."""
+    parts = (
+        _judge_quality(contender.evidence, bar),
+        _judge_kept(contender.kept, bar),
+        _judge_ceiling("p95", contender.seconds_p95, bar.seconds_p95),
+        _judge_ceiling("cost", contender.dollars_per_1k, bar.dollars_per_1k),
+    )
+    for wanted in (Verdict.FAIL, Verdict.UNDECIDED):
+        missed = [part for part in parts if part.verdict is wanted]
+        if missed:
+            reasons = "; ".join(part.reason for part in missed if part.reason)
+            # The quality part alone counts test examples.
+            return Judgement(wanted, reasons or None, parts[0].need_more)
+    if step is None:
+        return Judgement(Verdict.PASS)
+    further = None
+    if _quality_p(contender) > step:
+        judged = contender.evidence.judged
+        further = need_more(judged, bar.quality, confidence=1.0 - 2.0 * step)
+    return Judgement(Verdict.UNDECIDED, f"{numbers.plural(count, 'rung')} judged together", further)
+
+
+def _judge_quality(found: Evidence, bar: Bar) -> Judgement:
+    judged = found.judged
+    reason = f"{found.quality.failed} failed, counted as wrong" if found.is_worst_case else None
+    if judged.n == 0:
+        return Judgement(Verdict.UNDECIDED, "nothing was scored")
+    if judged.low >= bar.quality:
+        return _HOLDS
+    if judged.high < bar.quality:
+        return Judgement(Verdict.FAIL, reason)
+    further = need_more(judged, bar.quality, confidence=bar.confidence)
+    if further is None:
+        close = "too close to the bar for any practical number of examples"
+        reason = f"{reason}; {close}" if reason else close
+    return Judgement(Verdict.UNDECIDED, reason, further)
+
+
+def _judge_kept(kept: Kept | None, bar: Bar) -> Judgement:
+    if kept is None or kept.ratio.low >= bar.kept:
+        return _HOLDS
+    if kept.ratio.mean is None:
+        return Judgement(Verdict.UNDECIDED, "kept is unknown: the base answers no probe rightly")
+    if kept.ratio.high < bar.kept:
+        return Judgement(Verdict.FAIL, "kept")
+    further = need_more(kept.ratio, bar.kept, confidence=bar.confidence)
+    if further is None:
+        return Judgement(Verdict.UNDECIDED, "kept is too close to its bar")
+    return Judgement(
+        Verdict.UNDECIDED, f"kept needs ≈ {numbers.count(further)} further probe items"
+    )
+
+
+def _judge_ceiling(name: str, measured: float | None, ceiling: float | None) -> Judgement:
+    if ceiling is None:
+        return _HOLDS
+    if measured is None:
+        return Judgement(Verdict.UNDECIDED, f"{name} was not measured")
+    return _HOLDS if measured <= ceiling else Judgement(Verdict.FAIL, name)
+
+
+def audit_agrees(audit: Evidence, *, bar: Bar) -> bool:
+    """Return whether the audit rows leave a PASS possible: their upper bound is not below the bar.
+
+    With nothing scored they contradict nothing.
+    """
+    return audit.judged.high >= bar.quality
+
+
+def after_audit(judgement: Judgement, audit: Evidence, *, bar: Bar) -> Judgement:
+    """Return the verdict once the audit rows are known: a PASS that they contradict is UNDECIDED."""
+    if judgement.verdict is not Verdict.PASS or audit_agrees(audit, bar=bar):
+        return judgement
+    rows = numbers.plural(audit.judged.n, "unseen row")
+    return Judgement(
+        Verdict.UNDECIDED,
+        f"contradicted by the audit: {numbers.estimate(audit.judged)} on {rows}",
+    )
+
+
+def cost(
+    *,
+    build_seconds: float,
+    seconds_per_request: float,
+    revalidation_requests: int,
+    prices: Prices,
+    volume: Volume,
+) -> Cost:
+    """Return what a rung on an own machine costs: once, for each request, and over the horizon.
+
+        total = build + horizon_months (requests_per_month dollars_per_request + upkeep)
+        dollars_per_request = dollars_per_machine_hour seconds_per_request / 3600 / utilisation
+        upkeep = revalidations_per_month revalidation_requests dollars_per_request
+
+    Args:
+        build_seconds: machine time of building, once.
+        seconds_per_request: machine time of one request in a batch.
+        revalidation_requests: examples that one revalidation asks (the test split).
+        prices: of machine time, and the share of it that is used.
+        volume: how often the task is asked, and for how long.
+    """
+    dollars_per_second = prices.dollars_per_machine_hour / 3600.0
+    dollars_per_request = dollars_per_second * seconds_per_request / prices.utilisation
+    build = dollars_per_second * build_seconds
+    upkeep = volume.revalidations_per_month * revalidation_requests * dollars_per_request
+    monthly = volume.requests_per_month * dollars_per_request + upkeep
+    return Cost(
+        build_seconds=build_seconds,
+        build_dollars=build,
+        dollars_per_1k=1000.0 * dollars_per_request,
+        upkeep_dollars_per_month=upkeep,
+        total_dollars=build + volume.horizon_months * monthly,
+    )
+
+
+def break_even(first: Cost, second: Cost, *, volume: Volume) -> float | None:
+    """Return the requests over the horizon at which two rungs cost the same in all.
+
+    Below that number the one that costs less to build and keep up is cheaper, above it the one that
+    costs less a request. None: one of them is cheaper at every number of requests.
+    """
+    fixed = _fixed_dollars(second, volume) - _fixed_dollars(first, volume)
+    each = (first.dollars_per_1k - second.dollars_per_1k) / 1000.0
+    if each == 0.0 or fixed / each <= 0.0:
+        return None
+    return fixed / each
+
+
+def _fixed_dollars(spent: Cost, volume: Volume) -> float:
+    return spent.build_dollars + volume.horizon_months * spent.upkeep_dollars_per_month
