@@ -1,6 +1,7 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
-A code is a place (CFG task file, DAT data, MDL model, MAC machine, USE usage, BAR bar) and a number.
+A code is a place (CFG task file, DAT data, MDL model, MAC machine, TRN training, USE usage, BAR bar,
+BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
 
@@ -18,6 +19,10 @@ CODES: Mapping[str, str] = {
     "CFG-005": "A setting that is needed is missing. `freehold init FILE` writes a complete file.",
     "CFG-006": "A file that the task file points to does not exist or cannot be read.",
     "CFG-007": "Two settings contradict each other.",
+    "CFG-008": "`metric.pattern` is not a regular expression of Python. Write it in single quotes, so"
+    " that YAML leaves its backslashes alone.",
+    "CFG-009": "`metric.python` names a file that cannot be run, or a function that it does not have. The"
+    " function is called as score(example, output) and returns a number in [0, 1].",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -26,7 +31,84 @@ CODES: Mapping[str, str] = {
     " stops with this message.",
     "MAC-004": "The state folder was written by a newer Freehold. Upgrade; never delete the folder.",
     "MAC-005": "The state folder or its ledger cannot be opened or written.",
+    "MAC-006": "A file or folder may not be read or written by this user. Change its rights, or work in"
+    " another folder with -C DIR.",
+    "MAC-007": "There is not enough memory. Close other programs, use a smaller base model, or fewer"
+    " examples with -n.",
+    "MDL-001": "The model is not where it was said to be: a folder that does not exist, or a bundled"
+    " model that is missing from the installation.",
+    "MDL-002": "What was named is not a Hugging Face model folder: config.json is missing or unreadable,"
+    " or it is a single file or an adapter.",
+    "MDL-003": "The weights are in a pickle format (.bin, .pt), which can run any code when it is loaded."
+    " Freehold loads safetensors only.",
+    "MDL-004": "The weights, or some of their files, are missing from the model folder.",
+    "MDL-005": "The tokenizer is missing, cannot be read, or has no token that ends an answer.",
+    "MDL-006": "The architecture cannot be used: unknown to the installed transformers, not a causal"
+    " language model, or without an attention cache.",
+    "MDL-007": "The model needs code from its own folder. Freehold never runs it.",
+    "MDL-008": "The model is not on this machine, and downloads happen only with `--online`.",
+    "MDL-009": "The download of a model failed.",
+    "MDL-010": "A weight file is damaged, or does not fit the model's config.",
+    "MDL-011": "The adapter cannot be used: not a PEFT folder, of an unsupported kind, or made for"
+    " another base model.",
+    "MDL-012": "The JSON schema asks for something that constrained decoding cannot enforce.",
+    "MDL-013": "The model's chat template refuses the conversation.",
+    "MDL-014": "The embedder is not the one that was expected, or cannot be loaded.",
+    "TRN-001": "The model has no linear layers with the names that `ladder.lora.targets` means. With"
+    " all_linear every linear layer but the head is adapted.",
+    "TRN-002": "No training row is left: each one is longer than the model's context or"
+    " `ladder.lora.max_length`. Rows are left out and counted, never cut.",
+    "TRN-003": "The training folder holds another training: its base, its spec or its rows differ."
+    " Nothing is overwritten.",
+    "TRN-004": "The loss or its gradient became infinite or undefined. The last checkpoint is as it"
+    " was. A lower learning rate is the usual cure, a broken row the usual other cause.",
+    "TRN-005": "The dev metric gave no number for the weights in training.",
+    "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
+    " folder you are in when there is none.",
+    "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",
+    "DAT-003": "A file of examples is no UTF-8 text. Freehold does not guess encodings, because a"
+    " wrong guess changes letters without a word.",
+    "DAT-004": "The type of a file is not one that can be read: JSON lines, JSON, CSV, TSV and"
+    " Parquet, each also with .gz or .zst.",
+    "DAT-005": "A packed or a Parquet file is damaged or cut short. Nothing of it is used, because"
+    " nobody knows which rows are missing.",
+    "DAT-006": "It cannot be told which column is the input and which the target. Name them in"
+    " data.columns.",
+    "DAT-007": "A setting names a column that no row has.",
+    "DAT-008": "One file holds rows of two formats, so that one of them would be read wrongly.",
+    "DAT-009": "Two rows have the same id. An id names one example for as long as the task lives.",
+    "DAT-010": "Too few rows can be used: 20 are the least that can be divided into rows to build"
+    " with, to choose with and to measure with. The causes list what was wrong with the others.",
+    "DAT-011": "Every row wants the same answer, so that nothing can be learnt or measured.",
+    "DAT-012": "The examples cannot be divided as asked: the counts in data.split are larger than"
+    " the number of examples, or the groups are too large.",
+    "DAT-013": "A condition of data.slices is not one that can be computed. Columns, input, target,"
+    " len(), comparisons, `in`, and, or and not are allowed.",
+    "DAT-014": "Test rows repeat or nearly repeat training rows. An answer learnt by heart would"
+    " count as skill, so the training rows are left out.",
+    "DAT-015": "The file as a whole cannot be divided into rows: damaged JSON, a quote that is never"
+    " closed, or a heading with one name twice.",
+    "DAT-016": "The operating system does not let Freehold read the file.",
+    "DAT-017": "The rows compare or rate answers. A worse answer must not become a wanted one.",
+    "DAT-018": "Some rows were left out. Each has its reason and its row number.",
+    "DAT-019": "Some rows repeat others. They are kept together on one side of every split.",
+    "DAT-020": "The same input is wanted with different answers. No candidate can get all of them"
+    " right, so quality has a ceiling below 1.",
+    "DAT-021": "A label occurs in the test rows only. No rung can learn it.",
+    "DAT-022": "Some labels have few training rows; their quality will be low and uncertain.",
+    "DAT-023": "One label is much more frequent than the others. A candidate that always says it"
+    " looks good; compare with the majority baseline.",
+    "DAT-024": "Two labels differ only in capitals or spaces, so they are probably one.",
+    "DAT-025": "Some inputs are much longer than the model can read, or than the others.",
+    "DAT-026": "A document cannot be read, or there are none.",
+    "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
+    " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",
+    "USE-004": "A flag or an argument is missing its value, or has a value that is not possible.",
+    "USE-005": "A file or folder would be overwritten. Move it away; where `-y` is offered, that"
+    " overwrites it.",
+    "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
+    " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }
