@@ -181,17 +181,27 @@ def kept_ratio(
     return Estimate(mean=ratio, low=ratio / factor, high=ratio * factor, n=count, method="delta")
 
 
-def kept_p_value(ratio: Estimate, bar: float, *, confidence: float = 0.95) -> float:
-    """Return the one-sided p-value of "less than `bar` is kept", from the interval of `kept_ratio`."""
-    if ratio.mean is None or ratio.mean <= 0.0:
+def kept_p_value(found: Kept, bar: float, *, confidence: float = 0.95) -> float:
+    """Return the one-sided p-value of "less than `bar` is kept", at the level of the interval.
+
+    From the normal distribution behind the interval of `kept_ratio`. Where no item moved it has no
+    width, and p is the chance that none of the items that were right before is lost if each is kept
+    with chance `bar`: bar ** right before. Without families (nothing was trained) that is no sample,
+    and p is 0.
+    """
+    ratio = found.ratio
+    if ratio.mean is None or ratio.low <= 0.0:
         return 1.0
     if bar <= 0.0:
         return 0.0
     spread = math.log(ratio.high / ratio.low) / (2.0 * z_value(confidence))
     distance = math.log(ratio.mean / bar)
-    if spread == 0.0:
-        return 0.0 if distance >= 0.0 else 1.0
-    return NormalDist().cdf(-distance / spread)
+    if spread > 0.0:
+        return NormalDist().cdf(-distance / spread)
+    if distance < 0.0:
+        return 1.0
+    right_before = sum(family.n * family.before for family in found.families)
+    return math.pow(bar, right_before) if found.families else 0.0
 
 
 def _scores(results: Sequence[ProbeResult]) -> Mapping[str, float]:

@@ -10,12 +10,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.measure import Cost, Kept, Verdict
-from freehold.core.sections import Bar, Prices, Volume
+from freehold.core.measure import Estimate, Kept, Verdict
+from freehold.core.sections import Bar
 from freehold.evaluate.estimates import Evidence
 from freehold.evaluate.probes import kept_p_value
 from freehold.evaluate.statistics import holm, need_more
+from freehold.ladder.cost import break_even, total_cost
+from freehold.ladder.recommend import Paired, Recommendation, recommend
 from freehold.report import numbers
+
+__all__ = [
+    "Contender",
+    "Judgement",
+    "Paired",
+    "Recommendation",
+    "after_audit",
+    "audit_agrees",
+    "break_even",
+    "judge",
+    "recommend",
+    "total_cost",
+]
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def _quality_p(contender: Contender) -> float:
 def _kept_p(contender: Contender, bar: Bar) -> float:
     if contender.kept is None:
         return 0.0
-    return kept_p_value(contender.kept.ratio, bar.kept, confidence=bar.confidence)
+    return kept_p_value(contender.kept, bar.kept, confidence=bar.confidence)
 
 
 def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None) -> Judgement:
@@ -121,8 +136,12 @@ def _judge_quality(found: Evidence, bar: Bar) -> Judgement:
 
 
 def _judge_kept(kept: Kept | None, bar: Bar) -> Judgement:
-    if kept is None or kept.ratio.low >= bar.kept:
+    if kept is None:
         return _HOLDS
+    if kept.ratio.low >= bar.kept:
+        if kept_p_value(kept, bar.kept, confidence=bar.confidence) <= 1.0 - bar.confidence:
+            return _HOLDS
+        return Judgement(Verdict.UNDECIDED, "kept rests on too few probe items (kept.items)")
     if kept.ratio.mean is None:
         return Judgement(Verdict.UNDECIDED, "kept is unknown: the base answers no probe rightly")
     if kept.ratio.high < bar.kept:
@@ -143,72 +162,19 @@ def _judge_ceiling(name: str, measured: float | None, ceiling: float | None) -> 
     return _HOLDS if measured <= ceiling else Judgement(Verdict.FAIL, name)
 
 
-def audit_agrees(audit: Evidence, *, bar: Bar) -> bool:
+def audit_agrees(audit: Estimate, *, bar: Bar) -> bool:
     """Return whether the audit rows leave a PASS possible: their upper bound is not below the bar.
 
     With nothing scored they contradict nothing.
     """
-    return audit.judged.high >= bar.quality
+    return audit.high >= bar.quality
 
 
-def after_audit(judgement: Judgement, audit: Evidence, *, bar: Bar) -> Judgement:
+def after_audit(judgement: Judgement, audit: Estimate, *, bar: Bar) -> Judgement:
     """Return the verdict once the audit rows are known: a PASS that they contradict is UNDECIDED."""
     if judgement.verdict is not Verdict.PASS or audit_agrees(audit, bar=bar):
         return judgement
-    rows = numbers.plural(audit.judged.n, "unseen row")
+    rows = numbers.plural(audit.n, "unseen row")
     return Judgement(
-        Verdict.UNDECIDED,
-        f"contradicted by the audit: {numbers.estimate(audit.judged)} on {rows}",
+        Verdict.UNDECIDED, f"contradicted by the audit: {numbers.estimate(audit)} on {rows}"
     )
-
-
-def cost(
-    *,
-    build_seconds: float,
-    seconds_per_request: float,
-    revalidation_requests: int,
-    prices: Prices,
-    volume: Volume,
-) -> Cost:
-    """Return what a rung on an own machine costs: once, for each request, and over the horizon.
-
-        total = build + horizon_months (requests_per_month dollars_per_request + upkeep)
-        dollars_per_request = dollars_per_machine_hour seconds_per_request / 3600 / utilisation
-        upkeep = revalidations_per_month revalidation_requests dollars_per_request
-
-    Args:
-        build_seconds: machine time of building, once.
-        seconds_per_request: machine time of one request in a batch.
-        revalidation_requests: examples that one revalidation asks (the test split).
-        prices: of machine time, and the share of it that is used.
-        volume: how often the task is asked, and for how long.
-    """
-    dollars_per_second = prices.dollars_per_machine_hour / 3600.0
-    dollars_per_request = dollars_per_second * seconds_per_request / prices.utilisation
-    build = dollars_per_second * build_seconds
-    upkeep = volume.revalidations_per_month * revalidation_requests * dollars_per_request
-    monthly = volume.requests_per_month * dollars_per_request + upkeep
-    return Cost(
-        build_seconds=build_seconds,
-        build_dollars=build,
-        dollars_per_1k=1000.0 * dollars_per_request,
-        upkeep_dollars_per_month=upkeep,
-        total_dollars=build + volume.horizon_months * monthly,
-    )
-
-
-def break_even(first: Cost, second: Cost, *, volume: Volume) -> float | None:
-    """Return the requests over the horizon at which two rungs cost the same in all.
-
-    Below that number the one that costs less to build and keep up is cheaper, above it the one that
-    costs less a request. None: one of them is cheaper at every number of requests.
-    """
-    fixed = _fixed_dollars(second, volume) - _fixed_dollars(first, volume)
-    each = (first.dollars_per_1k - second.dollars_per_1k) / 1000.0
-    if each == 0.0 or fixed / each <= 0.0:
-        return None
-    return fixed / each
-
-
-def _fixed_dollars(spent: Cost, volume: Volume) -> float:
-    return spent.build_dollars + volume.horizon_months * spent.upkeep_dollars_per_month

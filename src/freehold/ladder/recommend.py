@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from freehold.core.measure import Cost, Difference, Estimate, RungResult, Verdict
 from freehold.core.sections import Bar, Volume
-from freehold.ladder.decide import break_even
+from freehold.ladder.cost import break_even
 from freehold.report import numbers
 
 TRAINED_RUNGS = frozenset({"lora"})
