@@ -1,0 +1,167 @@
+"""The one door to any model: what every model can do, whatever runs it.
+
+A rung, a probe or a page holds a `Model` and never asks what is behind it: weights in this process
+(`local`), an endpoint, or a script of answers (`scripted`). Importing this module loads no ML stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Protocol, Self, TypeAlias
+
+from pydantic import Field, JsonValue, model_validator
+
+from freehold.core.message import Message
+from freehold.core.outcome import Cause, Failed
+from freehold.core.record import Record
+
+Tokens: TypeAlias = Annotated[int, Field(ge=0)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0)]
+Prompt: TypeAlias = Sequence[Message]
+
+
+class Generation(Record):
+    """An answer in free or constrained text, decoded greedily.
+
+    `answer_tokens` leaves out the token that ends the turn. `truncated`: the answer reached
+    `max_tokens` before it ended. `seconds` is this prompt's share of the wall time of its call: the
+    time of each step is divided by the prompts that took part in it.
+    """
+
+    text: str
+    prompt_tokens: Tokens
+    answer_tokens: Tokens
+    truncated: bool
+    seconds: Seconds
+
+
+class Choice(Record):
+    """The most likely of the given options.
+
+    `logprobs` has the natural log-probability of each option as the whole answer, the token that
+    ends the turn included, in the order of the options. `index` is its argmax (the first of equals),
+    and `label` the option there.
+    """
+
+    index: Tokens
+    label: str
+    logprobs: tuple[float, ...]
+    prompt_tokens: Tokens
+    seconds: Seconds
+
+    @model_validator(mode="after")
+    def _has_the_index(self) -> Self:
+        if self.index >= len(self.logprobs):
+            raise ValueError(f"index {self.index} is outside {len(self.logprobs)} options")
+        return self
+
+
+class TokenLogprobs(Record):
+    """The tokens of a given answer as text, the ending token last, and their log-probabilities."""
+
+    tokens: tuple[str, ...]
+    logprobs: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _pairs_up(self) -> Self:
+        if len(self.tokens) != len(self.logprobs):
+            raise ValueError(f"{len(self.tokens)} tokens, {len(self.logprobs)} log-probabilities")
+        return self
+
+
+class OneOf(Record):
+    """The answer is exactly one of these labels."""
+
+    labels: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class FitsSchema(Record):
+    """The answer is JSON text that is valid under `json_schema` (JSON Schema 2020-12)."""
+
+    json_schema: dict[str, JsonValue]
+
+
+Constraint: TypeAlias = OneOf | FitsSchema
+OnGeneration: TypeAlias = Callable[[int, Generation | Failed], None]
+OnChoice: TypeAlias = Callable[[int, Choice | Failed], None]
+
+
+class Model(Protocol):
+    """What every model can do. Results come in the order of the prompts.
+
+    A prompt that does not fit the context together with its longest possible answer is
+    `Failed(Cause.TOO_LONG)`: nothing is cut silently. An answer that the engine could not compute is
+    `Failed(Cause.ENGINE)`. `on_answer(position, result)` is called once for each prompt as soon as
+    it is finished, in any order, so that a caller can keep what was paid for.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name that people know it by."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` over everything that decides the answers: weights, config, tokenizer, adapter."""
+        ...
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens prompt and answer may have together."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_tokens: int,
+        constraint: Constraint | None = None,
+        on_answer: OnGeneration | None = None,
+    ) -> tuple[Generation | Failed, ...]:
+        """Answer each prompt greedily, with at most `max_tokens` tokens.
+
+        Raises:
+            ModelError: the constraint's schema asks for something that cannot be enforced.
+        """
+        ...
+
+    def choose(
+        self,
+        prompts: Sequence[Prompt],
+        options: Sequence[str],
+        *,
+        on_answer: OnChoice | None = None,
+    ) -> tuple[Choice | Failed, ...]:
+        """Score every option as the whole answer to each prompt, and choose the likeliest."""
+        ...
+
+    def answer_logprobs(
+        self, prompts: Sequence[Prompt], answers: Sequence[str]
+    ) -> tuple[TokenLogprobs | Failed, ...]:
+        """Return the log-probability of each token of `answers[i]` as the answer to `prompts[i]`."""
+        ...
+
+    def render(self, messages: Prompt) -> str:
+        """Return the prompt text, byte for byte as it is given to the tokenizer."""
+        ...
+
+    def count_tokens(self, messages: Prompt) -> int:
+        """Return how many tokens the rendered prompt has."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory. The model answers nothing afterwards."""
+        ...
+
+
+def too_long(
+    prompt_tokens: int, answer_tokens: int, *, context_tokens: int, what: str = "the answer"
+) -> Failed | None:
+    """Return the failure of a prompt that does not fit the context, None where it fits."""
+    if prompt_tokens + answer_tokens <= context_tokens:
+        return None
+    return Failed(
+        cause=Cause.TOO_LONG,
+        message=f"the prompt has {prompt_tokens} tokens and {what} up to {answer_tokens},"
+        f" together {prompt_tokens + answer_tokens}; the model reads {context_tokens}",
+    )

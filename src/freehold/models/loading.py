@@ -1,0 +1,217 @@
+# pyright: standard
+"""Loads a checked model folder with transformers, and an adapter with PEFT. Nothing is run from it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.utils import logging as transformers_logging
+
+from freehold.core.errors import ModelError
+from freehold.models.chat import ChatFormat
+from freehold.models.network import Network
+from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
+
+# These rescale positions by the length of the longest row, so that a row's answer would depend on its
+# neighbours beyond the length that the model was first trained with.
+_LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope", "yarn_dynamic"}
+_UNKNOWN_CONTEXT = 2048
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network that is ready to read, its chat format, and how many tokens it reads."""
+
+    network: Network
+    chat: ChatFormat
+    context_tokens: int
+
+
+def pick_device() -> torch.device:
+    """Return the first CUDA device where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def load(files: ModelFiles, *, device: torch.device) -> Loaded:
+    """Load a model: bfloat16 on CUDA, float32 on the CPU.
+
+    Raises:
+        ModelError: the architecture is unknown or no causal language model, needs code of its own,
+            does not fit its weights, or the tokenizer or the adapter cannot be used.
+    """
+    _check_architecture(files)
+    module = _load_module(files, device)
+    tokenizer = _load_tokenizer(files)
+    chat = ChatFormat(tokenizer, model_stop_ids=_stop_ids(module), where=str(files.folder))
+    network = Network(module)
+    network.prove_masks()
+    return Loaded(network=network, chat=chat, context_tokens=_context_tokens(module))
+
+
+def _check_architecture(files: ModelFiles) -> None:
+    raw = read_json(files.folder / "config.json")
+    model_type = str(raw.get("model_type", ""))
+    named = cast("Sequence[str]", raw.get("architectures") or ())
+    known = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(model_type)
+    if known is None and raw.get("auto_map"):
+        raise ModelError(
+            "MDL-007",
+            f"{files.folder} (model_type {model_type!r}) needs code from its own folder (auto_map)",
+            help="use a model whose architecture transformers knows by itself",
+        )
+    accepted = {known} if isinstance(known, str) else set(known or ())
+    if known is not None and (not named or accepted & set(named)):
+        return
+    what = ", ".join(named) or "no architecture"
+    raise ModelError(
+        "MDL-006",
+        f"{files.folder} is {what} (model_type {model_type!r}),"
+        " not a causal language model that the installed transformers knows",
+        help="use a model of the kind ...ForCausalLM, such as LlamaForCausalLM",
+    )
+
+
+def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    try:
+        config = AutoConfig.from_pretrained(
+            files.folder, local_files_only=True, trust_remote_code=False
+        )
+        with _quiet():
+            loaded = AutoModelForCausalLM.from_pretrained(
+                files.folder,
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        module, report = cast("tuple[PreTrainedModel, Mapping[str, object]]", loaded)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            "MDL-010",
+            f"the weights in {files.folder} cannot be loaded into the architecture of its config",
+            help="copy or download the model again; config.json and weights must belong together",
+            cause=(_first_line(error),),
+        ) from error
+    _check_complete(files, report)
+    if getattr(module, "_is_stateful", False):
+        raise ModelError(
+            "MDL-006",
+            f"{files.folder} ({type(module).__name__}) keeps a running state instead of attention"
+            " keys and values, which this version cannot batch",
+            help="use a model with attention in every layer",
+        )
+    if files.adapter is not None:
+        module = _with_adapter(module, files)
+    torch.nn.Module.to(module, device)
+    return module.eval().requires_grad_(False)
+
+
+def _check_complete(files: ModelFiles, report: Mapping[str, object]) -> None:
+    for kind, what in (("missing_keys", "lack"), ("mismatched_keys", "have another shape for")):
+        keys = sorted(str(key) for key in cast("Sequence[object]", report.get(kind) or ()))
+        if keys:
+            raise ModelError(
+                "MDL-010",
+                f"the weights in {files.folder} {what} {len(keys)} of the tensors that the config"
+                f" asks for, such as {keys[0]}",
+                help="copy or download the model again; config.json and weights must belong together",
+            )
+
+
+def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel:
+    from peft import PeftConfig, PeftModel
+
+    folder = cast(Path, files.adapter)
+    where = str(folder)
+    try:
+        config = PeftConfig.from_pretrained(where)
+        if config.is_prompt_learning:
+            raise ModelError(
+                "MDL-011",
+                f"the adapter {where} is of the kind {config.peft_type}; kinds that put vectors before"
+                " the prompt are not supported",
+                help="use an adapter of a kind that changes weights, such as LORA",
+            )
+        with _quiet(), warnings.catch_warnings():
+            # PEFT reports adapter tensors that are missing as a warning, and goes on untrained.
+            warnings.filterwarnings("error", message=".*missing adapter keys.*")
+            adapted = PeftModel.from_pretrained(module, where, is_trainable=False)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
+        base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
+        raise ModelError(
+            "MDL-011",
+            f"the adapter {where} (made for {base or 'an unnamed base'}) does not fit the base"
+            f" model {files.folder}",
+            help="name the base model that the adapter was trained on as `id`",
+            cause=(_first_line(error),),
+        ) from error
+    if module.dtype == torch.float32 and hasattr(adapted.base_model, "merge_and_unload"):
+        return cast(PreTrainedModel, adapted.merge_and_unload())
+    return cast(PreTrainedModel, adapted.get_base_model())
+
+
+def _load_tokenizer(files: ModelFiles):
+    try:
+        return AutoTokenizer.from_pretrained(
+            files.folder, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ImportError) as error:
+        raise ModelError(
+            "MDL-005",
+            f"the tokenizer in {files.folder} cannot be read",
+            help="copy the tokenizer files of the model into the folder again",
+            cause=(_first_line(error),),
+        ) from error
+
+
+def _stop_ids(module: PreTrainedModel) -> tuple[int, ...]:
+    settings = (module.generation_config, module.config.get_text_config())
+    for found in (getattr(setting, "eos_token_id", None) for setting in settings):
+        if isinstance(found, int):
+            return (found,)
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _context_tokens(module: PreTrainedModel) -> int:
+    config = module.config.get_text_config()
+    most = int(getattr(config, "max_position_embeddings", None) or _UNKNOWN_CONTEXT)
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    kind = rope.get("rope_type") or rope.get("type") if isinstance(rope, dict) else None
+    if kind in _LENGTH_DEPENDENT_ROPE:
+        first = rope.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        most = min(most, int(first or most))
+    return most
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence transformers' bars and notices for a while: what matters becomes a ModelError."""
+    verbosity = transformers_logging.get_verbosity()
+    had_bar = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if had_bar:
+            transformers_logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"

@@ -1,0 +1,296 @@
+# pyright: standard
+"""Which files a model is made of: finds its folder, refuses what cannot be loaded safely, names it.
+
+Nothing here loads a weight or an ML stack. What is wrong with a folder is said before minutes are
+spent on reading it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from freehold.core.errors import ModelError
+from freehold.core.record import digest_json
+from freehold.core.sections import BaseModelSpec
+
+ACORN = "freehold/acorn"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+)
+DOWNLOADED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_CONVERT = (
+    "convert it once with a copy of the model that you trust:"
+    " `model.save_pretrained(folder, safe_serialization=True)`"
+)
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model, checked: a folder, and an adapter folder on top of it or None."""
+
+    name: str
+    folder: Path
+    adapter: Path | None
+
+    def digest(self) -> str:
+        """Return `sha256:` over every file that decides the answers; reads all of them."""
+        names = {f"base/{file.name}": _sha256(file) for file in self._base_files()}
+        if self.adapter is not None:
+            for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
+                names[f"adapter/{file}"] = _sha256(self.adapter / file)
+        return digest_json("Model", dict(names))
+
+    def _base_files(self) -> Iterator[Path]:
+        settings = ("config.json", "generation_config.json", *TOKENIZER_FILES)
+        yield from (self.folder / name for name in settings if (self.folder / name).is_file())
+        yield from weight_files(self.folder)
+
+
+def find_model(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> ModelFiles:
+    """Return the checked files of the model that `spec` names.
+
+    Args:
+        spec: the bundled model, a folder, or a Hugging Face id with its revision; and an adapter.
+        cache: the folder of downloaded models. The Hugging Face cache of this machine is looked into
+            as well.
+        online: whether a missing model may be downloaded into `cache`.
+
+    Raises:
+        ModelError: the model is not here, is not a model, is not safe to load, or its download failed.
+    """
+    folder = _model_folder(spec, cache=cache, online=online)
+    _check_model(folder)
+    adapter = None
+    if spec.adapter is not None:
+        adapter = Path(spec.adapter).expanduser()
+        _check_adapter(adapter)
+    name = spec.id if adapter is None else f"{spec.id} + {adapter.name}"
+    return ModelFiles(name=name, folder=folder, adapter=adapter)
+
+
+def bundled_folder() -> Path:
+    """Return the folder of freehold/acorn in this installation; it may be empty in a bare checkout."""
+    return Path(__file__).parent / "acorn"
+
+
+def read_json(file: Path) -> dict[str, object]:
+    """Return the JSON object in `file`.
+
+    Raises:
+        ModelError: it cannot be read, or holds something else.
+    """
+    try:
+        value = cast(object, json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            "MDL-002",
+            f"{file} cannot be read as JSON",
+            help="copy the model folder again from where it came",
+            cause=(str(error),),
+        ) from error
+    if not isinstance(value, dict):
+        raise ModelError(
+            "MDL-002",
+            f"{file} holds a {type(value).__name__}, not a JSON object",
+            help="copy the model folder again from where it came",
+        )
+    return cast("dict[str, object]", value)
+
+
+def weight_files(folder: Path) -> tuple[Path, ...]:
+    """Return the safetensors files that hold the weights: one, or the shards that the index names."""
+    index = folder / WEIGHTS_INDEX
+    if not index.is_file():
+        return (folder / WEIGHTS,)
+    shards = read_json(index).get("weight_map")
+    if not isinstance(shards, dict):
+        raise ModelError(
+            "MDL-004",
+            f"{index} has no weight_map",
+            help="copy the model folder again from where it came",
+        )
+    names = {str(name) for name in cast("dict[str, object]", shards).values()}
+    return tuple(folder / Path(name).name for name in sorted(names))
+
+
+def _model_folder(spec: BaseModelSpec, *, cache: Path, online: bool) -> Path:
+    if spec.id == ACORN:
+        if not (bundled_folder() / "config.json").is_file():
+            raise ModelError(
+                "MDL-001",
+                f"the bundled model {ACORN} is not in this installation",
+                help="install the freehold wheel again, or name a folder: `model: path/to/model`",
+            )
+        return bundled_folder()
+    path = Path(spec.id).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file():
+        raise ModelError(
+            "MDL-002",
+            f"the model {spec.id} is a file; Freehold loads Hugging Face model folders",
+            help="name the folder that holds config.json and model.safetensors",
+        )
+    if spec.id.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(spec.id):
+        raise ModelError(
+            "MDL-001",
+            f"there is no model folder {spec.id}",
+            help=f"mend the path, or use the bundled model: `model: {ACORN}`",
+        )
+    return _hub_folder(spec, cache=cache, online=online)
+
+
+def _hub_folder(spec: BaseModelSpec, *, cache: Path, online: bool) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    for place in (cache, None):
+        try:
+            found = snapshot_download(
+                spec.id, revision=spec.revision, cache_dir=place, local_files_only=True
+            )
+        except LocalEntryNotFoundError:
+            continue
+        if (Path(found) / "config.json").is_file():
+            return Path(found)
+    revision = f" at revision {spec.revision}" if spec.revision else ""
+    if not online:
+        raise ModelError(
+            "MDL-008",
+            f"the model {spec.id}{revision} is not on this machine, and Freehold is offline",
+            help="type the same command with --online to download it once, or name a folder",
+        )
+    try:
+        return Path(
+            snapshot_download(
+                spec.id, revision=spec.revision, cache_dir=cache, allow_patterns=list(DOWNLOADED)
+            )
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            "MDL-009",
+            f"the model {spec.id}{revision} could not be downloaded",
+            help="check the id, the revision and the network, then type the same command again",
+            cause=(str(error).strip().split("\n")[0],),
+        ) from error
+
+
+def _check_model(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        is_adapter = (folder / ADAPTER_CONFIG).is_file()
+        raise ModelError(
+            "MDL-002",
+            f"{folder} is an adapter, not a whole model"
+            if is_adapter
+            else f"{folder} is not a model folder: it has no config.json",
+            help="name its base model as `id`, and this folder as `adapter`"
+            if is_adapter
+            else "name the folder that holds config.json and model.safetensors",
+        )
+    read_json(folder / "config.json")
+    _check_weights(folder)
+    if not _has_tokenizer(folder):
+        raise ModelError(
+            "MDL-005",
+            f"{folder} has no tokenizer: no tokenizer.json, tokenizer.model, or vocab.json with"
+            " merges.txt",
+            help="copy the tokenizer files of the model into the folder",
+        )
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    if any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model")):
+        return True
+    return all((folder / name).is_file() for name in ("vocab.json", "merges.txt"))
+
+
+def _check_weights(folder: Path) -> None:
+    has_weights = any((folder / name).is_file() for name in (WEIGHTS, WEIGHTS_INDEX))
+    if not has_weights:
+        _refuse_unsafe(folder)
+        raise ModelError(
+            "MDL-004",
+            f"{folder} has no weights: neither {WEIGHTS} nor {WEIGHTS_INDEX}",
+            help="copy the weights into the folder, or download the model again",
+        )
+    for file in weight_files(folder):
+        _check_safetensors(file)
+
+
+def _refuse_unsafe(folder: Path) -> None:
+    unsafe = sorted(file.name for file in folder.iterdir() if file.suffix in UNSAFE_SUFFIXES)
+    if unsafe:
+        raise ModelError(
+            "MDL-003",
+            f"{folder} has its weights as {unsafe[0]}; Freehold loads safetensors only, because"
+            " loading a pickle can run any code",
+            help=_CONVERT,
+        )
+
+
+def _check_safetensors(file: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    if not file.is_file():
+        raise ModelError(
+            "MDL-004",
+            f"the weight file {file} is missing",
+            help="copy the model folder again, or download the model again",
+        )
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            opened.keys()
+    except (SafetensorError, OSError) as error:
+        with file.open("rb") as stream:
+            is_pointer = stream.read(40).startswith(b"version https://git-lfs")
+        raise ModelError(
+            "MDL-010",
+            f"the weight file {file} is "
+            + ("a Git LFS pointer, not the weights" if is_pointer else "damaged"),
+            help="run `git lfs pull` in its folder" if is_pointer else "copy or download it again",
+            cause=(str(error),),
+        ) from error
+
+
+def _check_adapter(folder: Path) -> None:
+    if not (folder / ADAPTER_CONFIG).is_file():
+        raise ModelError(
+            "MDL-011",
+            f"the adapter {folder} has no {ADAPTER_CONFIG}",
+            help="name a PEFT adapter folder, or leave `adapter` out",
+        )
+    read_json(folder / ADAPTER_CONFIG)
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        _refuse_unsafe(folder)
+        raise ModelError(
+            "MDL-011",
+            f"the adapter {folder} has no {ADAPTER_WEIGHTS}",
+            help="copy the adapter folder again from where it came",
+        )
+    _check_safetensors(folder / ADAPTER_WEIGHTS)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
