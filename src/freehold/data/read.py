@@ -1,0 +1,371 @@
+"""Read examples: from files of rows to `Example` records, with a reason for every row left out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import JsonValue
+
+from freehold.core.errors import DataError, Problem, Where
+from freehold.core.record import Record
+from freehold.core.sections import Columns
+from freehold.core.snapshot import Drop, Example, Source
+from freehold.data.files import DataFile, find_files, open_file
+from freehold.data.formats import (
+    Content,
+    Format,
+    Rejected,
+    missing_column,
+    recognise,
+    refuse_preferences,
+    unclear_columns,
+)
+from freehold.data.rows import READERS, Row, RowOrNot, Unreadable, parse_json
+
+LISTED_ROWS = 5
+JSON_SHARE = 0.9
+NOT_JSON_LIKE_THE_OTHERS = "the target is no JSON object, as the others are"
+
+
+class Reading(Record):
+    """What was read: the usable examples, every row left out with its reason, and the files.
+
+    `format` is shown to people, such as `text/label` or `OpenAI messages`. `columns` are the ones
+    that were used. `rows` counts all rows, used or not.
+    """
+
+    examples: tuple[Example, ...]
+    drops: tuple[Drop, ...]
+    sources: tuple[Source, ...]
+    format: str
+    columns: Columns
+
+    @property
+    def rows(self) -> int:
+        """All rows that were found."""
+        return sum(source.rows for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """One usable row on its way to an example."""
+
+    source: str
+    row: int
+    content: Content
+    id: str | None
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _FileReading:
+    taken: tuple[_Taken, ...]
+    drops: tuple[Drop, ...]
+    source: Source
+    format: Format
+
+
+def read(
+    source: str | Sequence[str],
+    *,
+    columns: Columns,
+    root: Path,
+    stdin: BinaryIO | None = None,
+) -> Reading:
+    """Read examples from files, folders or the standard input.
+
+    Args:
+        source: a file, a folder, a glob, `-` for `stdin`, or several of these. JSON lines, JSON,
+            CSV, TSV and Parquet are read, each also with `.gz` or `.zst` after its name.
+        columns: the user's own choice of columns; what is left out is detected.
+        root: where relative paths start.
+        stdin: the bytes behind `-`.
+
+    Raises:
+        DataError: nothing is there or nothing can be used; the codes are listed in docs/data.md.
+    """
+    names = (source,) if isinstance(source, str) else tuple(source)
+    files = tuple(file for name in names for file in find_files(name, root=root))
+    readings = tuple(_read_file(file, columns, stdin) for file in files)
+    if not readings:
+        raise DataError(
+            "DAT-001", "no file of examples is named", help="data: examples.jsonl in task.yaml"
+        )
+    formats = {reading.format.name for reading in readings}
+    if len(formats) > 1:
+        raise _mixed_files(readings)
+    taken = tuple(item for reading in readings for item in reading.taken)
+    drops = tuple(drop for reading in readings for drop in reading.drops)
+    taken, not_json = _targets_as_json(taken)
+    return Reading(
+        examples=_examples(_ids_of_several_files(taken)),
+        drops=(*drops, *not_json),
+        sources=tuple(reading.source for reading in readings),
+        format=readings[0].format.name,
+        columns=readings[0].format.columns,
+    )
+
+
+# One file ------------------------------------------------------------------------------------
+
+
+def _read_file(file: DataFile, columns: Columns, stdin: BinaryIO | None) -> _FileReading:
+    with open_file(file, stdin=stdin) as opened:
+        rows = READERS[opened.suffix](opened.stream, opened.name)
+        format_, all_rows = _find_format(rows, opened.name, columns)
+        taken, drops = _take_rows(all_rows, opened.name, format_=format_, columns=columns)
+        if not taken:
+            raise _nothing_usable(opened.name, drops)
+        source = Source(
+            name=opened.name,
+            sha256=opened.sha256,
+            rows=len(taken) + len(drops),
+            format=format_.name,
+        )
+    return _FileReading(taken, drops, source, format_)
+
+
+def _find_format(
+    rows: Iterator[RowOrNot], name: str, columns: Columns
+) -> tuple[Format, Iterator[RowOrNot]]:
+    """Return the format of the first row that has one, and all rows again."""
+    waiting: list[RowOrNot] = []
+    seen: dict[str, None] = {}
+    for row in rows:
+        waiting.append(row)
+        if isinstance(row, Unreadable):
+            continue
+        seen.update(dict.fromkeys(row.columns))
+        refuse_preferences(row.columns, name, columns)
+        found = recognise(row.columns, columns)
+        if found is not None:
+            return _with_id(found, row, columns), chain(waiting, rows)
+    if seen:
+        raise unclear_columns(tuple(seen), name, columns)
+    if waiting:
+        unreadable = (row for row in waiting if isinstance(row, Unreadable))
+        drops = tuple(Drop(source=name, row=r.number, reason=r.reason) for r in unreadable)
+        raise _nothing_usable(name, drops)
+    raise DataError(
+        "DAT-002",
+        f"`{name}` holds no rows",
+        where=Where(file=name),
+        help="write one example a row",
+    )
+
+
+def _with_id(found: Format, row: Row, columns: Columns) -> Format:
+    """Note which column holds the id: the user's choice, else one that is called id."""
+    named = (name for name in row.columns if name.strip().casefold() == "id")
+    column = columns.id or next(named, None)
+    used = {*found.used, column} if column else found.used
+    return replace(
+        found, used=frozenset(used), columns=found.columns.model_copy(update={"id": column})
+    )
+
+
+def _take_rows(
+    rows: Iterable[RowOrNot], name: str, *, format_: Format, columns: Columns
+) -> tuple[tuple[_Taken, ...], tuple[Drop, ...]]:
+    taken: list[_Taken] = []
+    drops: list[Drop] = []
+    strangers: dict[int, str] = {}
+    ids_seen = format_.columns.id is None
+    for row in rows:
+        if isinstance(row, Unreadable):
+            drops.append(Drop(source=name, row=row.number, reason=row.reason))
+            continue
+        if not format_.fits(row.columns):
+            other = recognise(row.columns, columns)
+            if other is not None and other.name != format_.name:
+                strangers[row.number] = other.name
+        ids_seen = ids_seen or format_.columns.id in row.columns
+        content = format_.take(row.columns)
+        if isinstance(content, Rejected):
+            drops.append(Drop(source=name, row=row.number, reason=content.reason))
+        else:
+            taken.append(_taken(row, content, name=name, format_=format_))
+    if strangers:
+        raise _mixed_rows(name, format_.name, strangers)
+    if not ids_seen and format_.columns.id is not None:
+        seen = tuple(taken[0].fields) if taken else ()
+        raise missing_column(format_.columns.id, seen, where=name)
+    return tuple(taken), tuple(drops)
+
+
+def _taken(row: Row, content: Content, *, name: str, format_: Format) -> _Taken:
+    column = format_.columns.id
+    given = row.columns.get(column) if column else None
+    is_id = isinstance(given, str | int) and not isinstance(given, bool) and str(given).strip()
+    return _Taken(
+        source=name,
+        row=row.number,
+        content=content,
+        id=str(given) if is_id else None,
+        fields={
+            key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for key, value in row.columns.items()
+            if key not in format_.used and value is not None
+        },
+    )
+
+
+# All files -----------------------------------------------------------------------------------
+
+
+def _targets_as_json(
+    taken: tuple[_Taken, ...],
+) -> tuple[tuple[_Taken, ...], tuple[Drop, ...]]:
+    """Where at least nine of ten targets are JSON objects, written as such or as text, parse them.
+
+    The others are left out with a reason.
+    """
+    parsed = [_as_object(item.content.target) for item in taken]
+    objects = sum(value is not None for value in parsed)
+    if objects == 0 or objects < JSON_SHARE * len(taken):
+        return taken, ()
+    kept = tuple(
+        replace(item, content=replace(item.content, target=value))
+        for item, value in zip(taken, parsed, strict=True)
+        if value is not None
+    )
+    drops = tuple(
+        Drop(source=item.source, row=item.row, reason=NOT_JSON_LIKE_THE_OTHERS)
+        for item, value in zip(taken, parsed, strict=True)
+        if value is None
+    )
+    return kept, drops
+
+
+def _as_object(target: JsonValue) -> dict[str, JsonValue] | None:
+    if isinstance(target, str) and target.lstrip().startswith("{"):
+        try:
+            target = parse_json(target)
+        except ValueError:
+            return None
+    return target if isinstance(target, dict) else None
+
+
+def _examples(taken: Sequence[_Taken]) -> tuple[Example, ...]:
+    """Make the records. A row without an id is named by its content; repeats get -2, -3."""
+    ids = {item.id for item in taken if item.id is not None}
+    examples: list[Example] = []
+    for item in taken:
+        example = Example(
+            id=item.id or "",
+            input=item.content.input,
+            target=item.content.target,
+            context=item.content.context,
+            history=item.content.history,
+            source=item.source,
+            row=item.row,
+            fields=item.fields,
+        )
+        if item.id is None:
+            name = f"ex-{example.content_digest.removeprefix('sha256:')[:12]}"
+            example = example.model_copy(update={"id": free_id(name, ids)})
+            ids.add(example.id)
+        examples.append(example)
+    return tuple(examples)
+
+
+def free_id(name: str, ids: Collection[str]) -> str:
+    """Return `name`, or the first of name-2, name-3, ... that is not among `ids`."""
+    if name not in ids:
+        return name
+    return next(f"{name}-{n}" for n in count(2) if f"{name}-{n}" not in ids)
+
+
+def _ids_of_several_files(taken: tuple[_Taken, ...]) -> tuple[_Taken, ...]:
+    """Put the name of the file before an id that another file uses too.
+
+    Raises:
+        DataError: two rows of one file share an id (DAT-009).
+    """
+    places: dict[str, list[_Taken]] = {}
+    for item in taken:
+        if item.id is not None:
+            places.setdefault(item.id, []).append(item)
+    for_one_file = {
+        name: items
+        for name, items in places.items()
+        if len({item.source for item in items}) < len(items)
+    }
+    if for_one_file:
+        raise _repeated_ids(for_one_file)
+    return tuple(
+        replace(item, id=f"{Path(item.source).stem}:{item.id}")
+        if item.id is not None and item is not places[item.id][0]
+        else item
+        for item in taken
+    )
+
+
+# Errors --------------------------------------------------------------------------------------
+
+
+def listed_rows(rows: Sequence[int]) -> str:
+    """Return `row 3`, `rows 3, 9` or `rows 3, 9, 12, 40, 41 and 5 more`."""
+    shown = ", ".join(str(row) for row in rows[:LISTED_ROWS])
+    more = f" and {len(rows) - LISTED_ROWS:,} more" if len(rows) > LISTED_ROWS else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
+
+
+def drops_as_causes(drops: Sequence[Drop]) -> tuple[str, ...]:
+    """Return one line a reason, the most frequent first: `61 × no target (rows 3, 9, ...)`."""
+    rows: dict[str, list[int]] = {}
+    for drop in drops:
+        rows.setdefault(drop.reason, []).append(drop.row)
+    by_count = sorted(rows.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(f"{len(r):,} × {reason} ({listed_rows(r)})" for reason, r in by_count)
+
+
+def _nothing_usable(name: str, drops: Sequence[Drop]) -> DataError:
+    return DataError(
+        "DAT-010",
+        f"none of the {len(drops):,} rows of `{name}` can be used",
+        where=Where(file=name, row=drops[0].row if drops else None),
+        cause=drops_as_causes(drops),
+        help='every row needs an input and a target, for example {"input": "...", "target": "..."}',
+    )
+
+
+def _mixed_rows(name: str, format_: str, strangers: Mapping[int, str]) -> DataError:
+    other = next(iter(strangers.values()))
+    rows = tuple(row for row, found in strangers.items() if found == other)
+    return DataError(
+        "DAT-008",
+        f"`{name}` mixes formats: {listed_rows(rows)} {'is' if len(rows) == 1 else 'are'} "
+        f"`{other}`, the rows before are `{format_}`",
+        where=Where(file=name, row=rows[0]),
+        help="write one format a file, and name the files in task.yaml: data: {examples: [a, b]}",
+    )
+
+
+def _mixed_files(readings: Sequence[_FileReading]) -> DataError:
+    found = "; ".join(f"`{r.source.name}` is `{r.format.name}`" for r in readings[:LISTED_ROWS])
+    return DataError(
+        "DAT-008",
+        f"the files have different formats: {found}",
+        where=Where(file=readings[0].source.name),
+        help="convert them to one format, or name only files of one format",
+    )
+
+
+def _repeated_ids(places: Mapping[str, Sequence[_Taken]]) -> DataError:
+    problems = tuple(
+        Problem(
+            code="DAT-009",
+            message=f"the id `{name}` is used by {listed_rows([item.row for item in items])}",
+            where=Where(file=items[0].source, row=items[1].row),
+            help="give every row its own id, or leave the column out: ids are then made"
+            " from the content",
+        )
+        for name, items in list(places.items())[:LISTED_ROWS]
+    )
+    return DataError.several(problems)
