@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import random
+
 from freehold.core.measure import (
+    Answer,
     Audit,
     Climb,
     Cost,
@@ -10,11 +13,26 @@ from freehold.core.measure import (
     Estimate,
     Kept,
     KeptFamily,
+    Result,
+    Run,
     RungResult,
     Verdict,
 )
+from freehold.core.outcome import Cause, Failed, Scored
 from freehold.core.sections import Bar, MetricSpec, Prices, Volume
+from freehold.core.snapshot import (
+    AuditSplit,
+    DevSplit,
+    Drop,
+    Example,
+    Snapshot,
+    Source,
+    TestSplit,
+    TrainSplit,
+)
 from freehold.core.task import LabelOutput, Task
+from freehold.report.curve import Curves, Series
+from freehold.report.view import ReportView, RungPrompt, build_view
 
 SNAPSHOT_DIGEST = "sha256:" + "4be1" * 16
 
@@ -208,4 +226,107 @@ def climb() -> Climb:
         versions={"freehold": "0.1.0", "python": "3.11.2", "torch": "2.13.0"},
         seconds=3520.0,
         notes=("4 rows were left out: no assistant turn.",),
+    )
+
+
+TICKETS = (
+    "I was charged twice for my subscription this month, please check",
+    "My parcel never arrived and I would like my money back",
+    "The app closes itself whenever I open the settings page",
+    "Do you offer a discount for schools with more than 200 pupils?",
+    "Another customer keeps sending me threats through your chat",
+)
+
+
+def examples(size: int, *, start: int = 0, tail: str = "") -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            id=f"ex-{number:04d}",
+            input=f"{TICKETS[number % 5]} (ticket {number}){tail}",
+            target=LABELS[number % 5],
+            source="data/examples.jsonl",
+            row=number + 1,
+        )
+        for number in range(start, start + size)
+    )
+
+
+def snapshot(test: int = 400, *, tail: str = "") -> Snapshot:
+    return Snapshot(
+        sources=(
+            Source(
+                name="data/examples.jsonl", sha256="9f3c" * 16, rows=5124, format="OpenAI messages"
+            ),
+        ),
+        train=TrainSplit(examples=examples(40, start=20_000)),
+        dev=DevSplit(examples=examples(20, start=30_000)),
+        test=TestSplit(examples=examples(test, tail=tail)),
+        audit=AuditSplit(examples=examples(20, start=40_000)),
+        drops=tuple(
+            Drop(source="data/examples.jsonl", row=row, reason="no assistant turn")
+            for row in (17, 902, 903, 4001)
+        ),
+        duplicates=61,
+        near_duplicates=204,
+    )
+
+
+def run(result: RungResult, data: Snapshot, *, seed: int) -> Run:
+    """Answers that are right as often as the rung's mean; each hundredth of zero_shot fails."""
+    rng = random.Random(seed)
+    mean = result.quality.mean if result.quality and result.quality.mean is not None else 0.0
+    results: list[Result] = []
+    for number, example in enumerate(data.test.examples):
+        right = rng.random() < mean
+        value = (
+            str(example.target) if right else LABELS[(LABELS.index(str(example.target)) + 1) % 5]
+        )
+        raw = f"The ticket should go to **{value}**." if result.rung == "zero_shot" else value
+        failed = result.rung == "zero_shot" and number % 100 == 99
+        outcome = (
+            Failed(cause=Cause.TOO_LONG, message="the input has 5,000 tokens")
+            if failed
+            else Scored(score=float(right), cause=None if right else Cause.CONFUSED)
+        )
+        answer = None if failed else Answer(raw=raw, value=value, seconds=0.1)
+        results.append(Result(example_id=example.id, answer=answer, outcome=outcome))
+    return Run(
+        candidate_digest="sha256:" + "11" * 32,
+        split="test",
+        split_digest="sha256:" + "22" * 32,
+        results=tuple(results),
+    )
+
+
+def curves() -> Curves:
+    dev = tuple((float(step), 0.9 - 0.5 / (1 + step / 60)) for step in range(0, 910, 50))
+    kept_points = tuple((float(step), 1.0 - step / 50_000) for step in range(0, 910, 50))
+    return Curves(
+        title="lora: quality on dev and kept ability",
+        x_label="training steps",
+        y_label="share",
+        series=(Series(name="dev quality", points=dev), Series(name="kept", points=kept_points)),
+        best_x=600.0,
+    )
+
+
+def view(test: int = 400, *, tail: str = "") -> ReportView:
+    data = snapshot(test, tail=tail)
+    measured = [result for result in climb().rungs if result.state == "measured"]
+    return build_view(
+        climb(),
+        task(),
+        climb_id="c12",
+        snapshot=data,
+        runs={result.rung: run(result, data, seed=i) for i, result in enumerate(measured)},
+        prompts=[
+            RungPrompt(
+                rung=result.rung,
+                example_id="ex-0001",
+                text=f"<|system|>\nRoute the support ticket to exactly one queue.\n<|user|>\n"
+                f"{TICKETS[1]}\n<|assistant|>\n",
+            )
+            for result in measured[1:]
+        ],
+        curves=[curves()],
     )

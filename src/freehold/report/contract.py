@@ -52,7 +52,6 @@ def _bar(bar: Bar) -> dict[str, JsonValue]:
 
 
 def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
-    measured = result.state == "measured"
     return {
         "rung": result.rung,
         "state": result.state,
@@ -64,7 +63,7 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "seconds_p95": result.seconds_p95,
         "kept": _kept(result),
         "build_seconds": result.build_seconds,
-        "evaluated": result.evaluated if measured else 0,
+        "evaluated": 0 if result.state == "skipped" else result.evaluated,
         "verdict": result.verdict.value,
         "need_more": result.need_more,
     }
