@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 from pydantic import JsonValue
 
 from freehold.core.record import Record
-from freehold.core.sections import MetricName
+from freehold.core.sections import MetricName, MetricSpec
 from freehold.core.snapshot import Example
 from freehold.core.task import JsonOutput, LabelOutput, TextOutput
 from freehold.data.json_schema import infer_schema
@@ -44,7 +44,7 @@ class Detected(Record):
 
     kind: Kind
     output: LabelOutput | JsonOutput | TextOutput
-    metric: MetricName
+    metric: MetricSpec
     instruction: str
     sentence: str
 
@@ -63,7 +63,7 @@ def detect_examples(examples: Sequence[Example], *, rows: int, format: str) -> D
     return Detected(
         kind=output.kind,
         output=output,
-        metric=metric,
+        metric=MetricSpec(primary=metric),
         instruction=_instruction(examples, output.kind),
         sentence=f"{found} → {_TASK_NAMES[output.kind]} → {metric}",
     )

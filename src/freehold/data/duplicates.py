@@ -9,6 +9,7 @@ is not near. With 16 bands of 8 hashes a pair at 0.9 is missed once in 10,000 ti
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -217,11 +218,11 @@ def _signatures(pieces: _Pieces) -> _Hashes:
 
 def _blocks(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     """Cut the texts into runs that fit into the processor's cache together."""
-    rows = len(starts) - 1
+    places = cast("list[int]", starts.tolist())
     cuts = [0]
-    while cuts[-1] < rows:
-        limit = starts[cuts[-1]] + _PIECES_AT_ONCE
-        cuts.append(max(cuts[-1] + 1, int(np.searchsorted(starts, limit, side="right")) - 1))
+    while cuts[-1] < len(places) - 1:
+        limit = places[cuts[-1]] + _PIECES_AT_ONCE
+        cuts.append(max(cuts[-1] + 1, bisect.bisect_right(places, limit) - 1))
     return pairwise(cuts)
 
 

@@ -1,0 +1,189 @@
+"""Read documents, and cut them into passages. Search over passages is not done here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from freehold.core.errors import DataError, Where
+from freehold.core.record import Record
+from freehold.data.files import DataFile, cannot_read, open_file
+from freehold.data.rows import Unreadable, read_jsonl
+
+TEXT_SUFFIXES = (".txt", ".md")
+ROW_SUFFIXES = (".jsonl", ".ndjson")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
+_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
+_WORD_END = re.compile(r"\s+")
+_MARKDOWN_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
+
+
+class Document(Record):
+    """One text to search in. `id` is the user's own, or the path below the folder."""
+
+    id: str
+    title: str
+    text: str
+
+
+class Passage(Record):
+    """A part of a document: `text` is `document.text[start : start + len(text)]`."""
+
+    id: str
+    document_id: str
+    title: str
+    text: str
+    start: int
+
+
+def read_documents(path: Path) -> tuple[Document, ...]:
+    """Read a file, or all files of a folder and of those inside it, sorted by name.
+
+    `.txt` and `.md` are one document each; `.jsonl` holds one `{id, title, text}` a line, of which
+    `text` is needed. Other files in a folder are passed over; a README is a document like others.
+
+    Raises:
+        DataError: nothing is there, a file is no UTF-8, a line has no text, or two documents
+            share an id (DAT-001, DAT-016, DAT-026).
+    """
+    documents = tuple(document for file in _files(path) for document in _read(file, path))
+    if not documents:
+        raise _unusable(path.name, "it holds no documents")
+    seen: set[str] = set()
+    for document in documents:
+        if document.id in seen:
+            raise _unusable(path.name, f"two documents have the id `{document.id}`")
+        seen.add(document.id)
+    return documents
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    if path.is_file():
+        if path.suffix.lower() not in (*TEXT_SUFFIXES, *ROW_SUFFIXES):
+            raise _unusable(path.name, f"`{path.suffix}` is no type of documents")
+        return (path,)
+    if not path.is_dir():
+        raise DataError(
+            "DAT-001",
+            f"the documents `{path.name}` do not exist",
+            where=Where(file=path.name),
+            help="check data.documents in task.yaml",
+        )
+    found = (
+        file
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+        and file.suffix.lower() in (*TEXT_SUFFIXES, *ROW_SUFFIXES)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
+    return tuple(found)
+
+
+def _unusable(name: str, reason: str, *, row: int | None = None) -> DataError:
+    return DataError(
+        "DAT-026",
+        f"the documents `{name}` cannot be used: {reason}",
+        where=Where(file=name, row=row),
+        help='give .txt or .md files, or .jsonl with {"id": ..., "title": ..., "text": ...} a line',
+    )
+
+
+def _read(file: Path, root: Path) -> Iterator[Document]:
+    name = file.name if file == root else file.relative_to(root).as_posix()
+    if file.suffix.lower() in ROW_SUFFIXES:
+        yield from _rows(file, name)
+        return
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unusable(name, f"it is not valid UTF-8 at byte {error.start}") from error
+    except OSError as error:
+        raise cannot_read(name, error) from error
+    if text.strip():
+        yield Document(id=name, title=_title(text, file), text=text)
+
+
+def _title(text: str, file: Path) -> str:
+    heading = _MARKDOWN_TITLE.search(text) if file.suffix.lower() == ".md" else None
+    return heading.group(1) if heading else file.stem
+
+
+def _rows(file: Path, name: str) -> Iterator[Document]:
+    data = DataFile(name=name, path=file, suffix=".jsonl", packing="")
+    with open_file(data) as opened:
+        for row in read_jsonl(opened.stream, name):
+            if isinstance(row, Unreadable):
+                raise _unusable(name, row.reason, row=row.number)
+            text, title = row.columns.get("text"), row.columns.get("title", "")
+            id_ = row.columns.get("id", f"{name}:{row.number}")
+            if not isinstance(text, str) or not text.strip():
+                raise _unusable(name, f"row {row.number} has no `text`", row=row.number)
+            if not isinstance(title, str) or not isinstance(id_, str | int):
+                reason = f"row {row.number} has an `id` or a `title` that is no text"
+                raise _unusable(name, reason, row=row.number)
+            yield Document(id=str(id_), title=title, text=text)
+
+
+# Passages ------------------------------------------------------------------------------------
+
+
+def chunk(document: Document, *, size_chars: int) -> tuple[Passage, ...]:
+    """Cut a document into passages of at most `size_chars` characters.
+
+    Whole paragraphs are put together as long as they fit; a paragraph that is too long is cut at
+    the ends of sentences, a sentence that is too long between words, a word that is too long
+    anywhere. The passages cover every character that is no white space, once and in order.
+    """
+    spans = _packed(_pieces(document.text, size_chars), size_chars)
+    return tuple(
+        Passage(
+            id=f"{document.id}#{number}",
+            document_id=document.id,
+            title=document.title,
+            text=document.text[start:end],
+            start=start,
+        )
+        for number, (start, end) in enumerate(spans, 1)
+    )
+
+
+def _pieces(text: str, size_chars: int) -> list[tuple[int, int]]:
+    """Return spans of at most `size_chars`, cut as coarsely as possible."""
+    spans = _cut(text, (0, len(text)), _PARAGRAPH_END)
+    for pattern in (_SENTENCE_END, _WORD_END):
+        spans = [
+            part
+            for span in spans
+            for part in ([span] if span[1] - span[0] <= size_chars else _cut(text, span, pattern))
+        ]
+    return [
+        (start, min(start + size_chars, span[1]))
+        for span in spans
+        for start in range(span[0], span[1], size_chars)
+    ]
+
+
+def _cut(text: str, span: tuple[int, int], pattern: re.Pattern[str]) -> list[tuple[int, int]]:
+    """Cut a span where `pattern` matches; white space at the ends of the parts is left out."""
+    found = [(match.start(), match.end()) for match in pattern.finditer(text, *span)]
+    edges = [(span[0], span[0]), *found, (span[1], span[1])]
+    parts = ((before[1], after[0]) for before, after in pairwise(edges))
+    return [trimmed for part in parts if (trimmed := _trimmed(text, part))]
+
+
+def _trimmed(text: str, span: tuple[int, int]) -> tuple[int, int] | None:
+    part = text[span[0] : span[1]]
+    start = span[0] + len(part) - len(part.lstrip())
+    return (start, start + len(part.strip())) if part.strip() else None
+
+
+def _packed(spans: Sequence[tuple[int, int]], size_chars: int) -> list[tuple[int, int]]:
+    packed: list[tuple[int, int]] = []
+    for start, end in spans:
+        if packed and end - packed[-1][0] <= size_chars:
+            packed[-1] = (packed[-1][0], end)
+        else:
+            packed.append((start, end))
+    return packed
