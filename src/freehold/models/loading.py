@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -13,11 +12,11 @@ from typing import cast
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-from transformers.utils import logging as transformers_logging
 
 from freehold.core.errors import ModelError
 from freehold.models.chat import ChatFormat
 from freehold.models.network import Network
+from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
 
 # These rescale positions by the length of the longest row, so that a row's answer would depend on its
@@ -85,7 +84,7 @@ def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
         config = AutoConfig.from_pretrained(
             files.folder, local_files_only=True, trust_remote_code=False
         )
-        with _quiet():
+        with quiet_transformers():
             loaded = AutoModelForCausalLM.from_pretrained(
                 files.folder,
                 config=config,
@@ -143,7 +142,7 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
                 " the prompt are not supported",
                 help="use an adapter of a kind that changes weights, such as LORA",
             )
-        with _quiet(), warnings.catch_warnings():
+        with quiet_transformers(), warnings.catch_warnings():
             # PEFT reports adapter tensors that are missing as a warning, and goes on untrained.
             warnings.filterwarnings("error", message=".*missing adapter keys.*")
             adapted = PeftModel.from_pretrained(module, where, is_trainable=False)
@@ -196,21 +195,6 @@ def _context_tokens(module: PreTrainedModel) -> int:
         )
         most = min(most, int(first or most))
     return most
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence transformers' bars and notices for a while: what matters becomes a ModelError."""
-    verbosity = transformers_logging.get_verbosity()
-    had_bar = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if had_bar:
-            transformers_logging.enable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:

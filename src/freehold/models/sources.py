@@ -55,10 +55,10 @@ class ModelFiles:
 
     def digest(self) -> str:
         """Return `sha256:` over every file that decides the answers; reads all of them."""
-        names = {f"base/{file.name}": _sha256(file) for file in self._base_files()}
+        names = {f"base/{file.name}": file_sha256(file) for file in self._base_files()}
         if self.adapter is not None:
             for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-                names[f"adapter/{file}"] = _sha256(self.adapter / file)
+                names[f"adapter/{file}"] = file_sha256(self.adapter / file)
         return digest_json("Model", dict(names))
 
     def _base_files(self) -> Iterator[Path]:
@@ -79,7 +79,11 @@ def find_model(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> Mod
     Raises:
         ModelError: the model is not here, is not a model, is not safe to load, or its download failed.
     """
-    folder = _model_folder(spec, cache=cache, online=online)
+    folder = (
+        _bundled()
+        if spec.id == ACORN
+        else find_folder(spec.id, revision=spec.revision, cache=cache, online=online)
+    )
     _check_model(folder)
     adapter = None
     if spec.adapter is not None:
@@ -134,66 +138,92 @@ def weight_files(folder: Path) -> tuple[Path, ...]:
     return tuple(folder / Path(name).name for name in sorted(names))
 
 
-def _model_folder(spec: BaseModelSpec, *, cache: Path, online: bool) -> Path:
-    if spec.id == ACORN:
-        if not (bundled_folder() / "config.json").is_file():
-            raise ModelError(
-                "MDL-001",
-                f"the bundled model {ACORN} is not in this installation",
-                help="install the freehold wheel again, or name a folder: `model: path/to/model`",
-            )
-        return bundled_folder()
-    path = Path(spec.id).expanduser()
+def find_folder(name: str, *, revision: str | None, cache: Path, online: bool) -> Path:
+    """Return the folder of a model that is named by its folder or its Hugging Face id.
+
+    Raises:
+        ModelError: there is no such folder, the id is not in a cache while offline, or its download
+            failed.
+    """
+    path = Path(name).expanduser()
     if path.is_dir():
         return path
     if path.is_file():
         raise ModelError(
             "MDL-002",
-            f"the model {spec.id} is a file; Freehold loads Hugging Face model folders",
+            f"the model {name} is a file; Freehold loads Hugging Face model folders",
             help="name the folder that holds config.json and model.safetensors",
         )
-    if spec.id.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(spec.id):
+    if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
         raise ModelError(
             "MDL-001",
-            f"there is no model folder {spec.id}",
+            f"there is no model folder {name}",
             help=f"mend the path, or use the bundled model: `model: {ACORN}`",
         )
-    return _hub_folder(spec, cache=cache, online=online)
+    return _hub_folder(name, revision=revision, cache=cache, online=online)
 
 
-def _hub_folder(spec: BaseModelSpec, *, cache: Path, online: bool) -> Path:
+def _bundled() -> Path:
+    folder = bundled_folder()
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            "MDL-001",
+            f"the bundled model {ACORN} is not in this installation",
+            help="install the freehold wheel again, or name a folder: `model: path/to/model`",
+        )
+    return folder
+
+
+def _hub_folder(name: str, *, revision: str | None, cache: Path, online: bool) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
 
-    for place in (cache, None):
-        try:
-            found = snapshot_download(
-                spec.id, revision=spec.revision, cache_dir=place, local_files_only=True
-            )
-        except LocalEntryNotFoundError:
-            continue
-        if (Path(found) / "config.json").is_file():
-            return Path(found)
-    revision = f" at revision {spec.revision}" if spec.revision else ""
+    found = _cached_folder(name, revision=revision, cache=cache)
+    if found is not None:
+        return found
+    what = f"the model {name}" + (f" at revision {revision}" if revision else "")
     if not online:
         raise ModelError(
             "MDL-008",
-            f"the model {spec.id}{revision} is not on this machine, and Freehold is offline",
+            f"{what} is not on this machine, and Freehold is offline",
             help="type the same command with --online to download it once, or name a folder",
         )
     try:
         return Path(
             snapshot_download(
-                spec.id, revision=spec.revision, cache_dir=cache, allow_patterns=list(DOWNLOADED)
+                name, revision=revision, cache_dir=cache, allow_patterns=list(DOWNLOADED)
             )
         )
     except (OSError, ValueError) as error:
         raise ModelError(
             "MDL-009",
-            f"the model {spec.id}{revision} could not be downloaded",
+            f"{what} could not be downloaded",
             help="check the id, the revision and the network, then type the same command again",
             cause=(str(error).strip().split("\n")[0],),
         ) from error
+
+
+def _cached_folder(name: str, *, revision: str | None, cache: Path) -> Path | None:
+    """Return the folder in `cache`, or in the Hugging Face cache of this machine, if it is there."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    for place in (cache, None):
+        try:
+            found = snapshot_download(
+                name, revision=revision, cache_dir=place, local_files_only=True
+            )
+        except LocalEntryNotFoundError:
+            continue
+        except HFValidationError as error:
+            raise ModelError(
+                "MDL-001",
+                f"{name} is neither a folder nor a Hugging Face id",
+                help=f"mend the name, or use the bundled model: `model: {ACORN}`",
+                cause=(str(error).split("\n")[0],),
+            ) from error
+        if (Path(found) / "config.json").is_file():
+            return Path(found)
+    return None
 
 
 def _check_model(folder: Path) -> None:
@@ -235,7 +265,7 @@ def _check_weights(folder: Path) -> None:
             help="copy the weights into the folder, or download the model again",
         )
     for file in weight_files(folder):
-        _check_safetensors(file)
+        check_safetensors(file)
 
 
 def _refuse_unsafe(folder: Path) -> None:
@@ -249,7 +279,12 @@ def _refuse_unsafe(folder: Path) -> None:
         )
 
 
-def _check_safetensors(file: Path) -> None:
+def check_safetensors(file: Path) -> None:
+    """Refuse a weight file that is missing or damaged; reads its header only.
+
+    Raises:
+        ModelError: the file is not a whole safetensors file.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not file.is_file():
@@ -288,9 +323,10 @@ def _check_adapter(folder: Path) -> None:
             f"the adapter {folder} has no {ADAPTER_WEIGHTS}",
             help="copy the adapter folder again from where it came",
         )
-    _check_safetensors(folder / ADAPTER_WEIGHTS)
+    check_safetensors(folder / ADAPTER_WEIGHTS)
 
 
-def _sha256(file: Path) -> str:
+def file_sha256(file: Path) -> str:
+    """Return the SHA-256 of a file's content as hexadecimal digits."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
