@@ -63,6 +63,8 @@ CODES: Mapping[str, str] = {
     "TRN-004": "The loss or its gradient became infinite or undefined. The last checkpoint is as it"
     " was. A lower learning rate is the usual cure, a broken row the usual other cause.",
     "TRN-005": "The dev metric gave no number for the weights in training.",
+    "TRN-006": "The base model of a training carries an adapter already. An adapter on top of an adapter"
+    " could not be loaded by anyone else.",
     "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
     " folder you are in when there is none.",
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",
@@ -106,8 +108,12 @@ CODES: Mapping[str, str] = {
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",
-    "USE-004": "A flag or an argument is missing its value, or has a value that is not possible.",
-    "USE-005": "A file or folder would be overwritten. Move it away; where `-y` is offered, that"
+    "USE-004": "The climb is not finished, so there is nothing to show yet. The same command goes on"
+    " with it.",
+    "USE-005": "The climb did not measure this rung: it was skipped, or it failed. `freehold report`"
+    " says why.",
+    "USE-006": "A flag or an argument is missing its value, or has a value that is not possible.",
+    "USE-007": "A file or folder would be overwritten. Move it away; where `-y` is offered, that"
     " overwrites it.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",

@@ -1,0 +1,111 @@
+"""From one dial to a recipe: what `effort` means for this model and these rows. Pure.
+
+Every number that a spec leaves out is derived here, and shown in the `Recipe` of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from freehold.core.sections import LoraSpec
+from freehold.train.records import Precision, Recipe
+
+LEARNING_RATE_AT_1B = 2e-4
+LEARNING_RATE_MOST = 5e-3
+WARMUP_SHARE = 0.03
+MICRO_TOKENS = 4096
+
+
+@dataclass(frozen=True)
+class Effort:
+    """One position of the dial.
+
+    `least_steps` raises the epochs of a small training set (never above `most_epochs`): 200 rows
+    are 20 steps an epoch, which teaches little. `evaluations` is how often the dev metric is
+    measured at most.
+    """
+
+    epochs: float
+    most_epochs: float
+    least_steps: int
+    batch_tokens: int
+    evaluations: int
+
+
+EFFORTS: Mapping[str, Effort] = {
+    "quick": Effort(epochs=1, most_epochs=10, least_steps=100, batch_tokens=2048, evaluations=4),
+    "normal": Effort(epochs=3, most_epochs=20, least_steps=300, batch_tokens=2048, evaluations=12),
+    "thorough": Effort(
+        epochs=6, most_epochs=40, least_steps=600, batch_tokens=2048, evaluations=24
+    ),
+}
+
+
+def learning_rate_for(parameters: int) -> float:
+    """Return the peak learning rate of LoRA for a base of this size.
+
+    2e-4 from one billion parameters on, growing with the inverse square root below: 3.2e-3 at four
+    million. LoRA's best rate hardly depends on its rank (Schulman et al. 2025, "LoRA Without
+    Regret"); the growth towards small models was measured, see docs/train.md.
+    """
+    scaled = LEARNING_RATE_AT_1B * math.sqrt(1e9 / max(parameters, 1))
+    return min(max(scaled, LEARNING_RATE_AT_1B), LEARNING_RATE_MOST)
+
+
+def batch_tokens_for(spec: LoraSpec) -> int:
+    """Return the padded tokens of one optimizer step."""
+    return spec.batch_tokens or EFFORTS[spec.effort].batch_tokens
+
+
+def micro_tokens_for(spec: LoraSpec) -> int:
+    """Return the padded tokens that pass the model together; a larger step accumulates."""
+    return min(batch_tokens_for(spec), MICRO_TOKENS)
+
+
+def epochs_for(spec: LoraSpec, steps_per_epoch: int) -> float:
+    """Return the epochs: the spec's, or the dial's, raised for a small training set."""
+    if spec.epochs is not None:
+        return spec.epochs
+    effort = EFFORTS[spec.effort]
+    wanted = effort.least_steps / max(steps_per_epoch, 1)
+    return min(max(effort.epochs, float(math.ceil(wanted))), effort.most_epochs)
+
+
+def recipe_for(
+    spec: LoraSpec,
+    *,
+    parameters: int,
+    steps_per_epoch: int,
+    max_length: int,
+    precision: Precision,
+) -> Recipe:
+    """Return every number of a run.
+
+    Args:
+        spec: what the user asked for.
+        parameters: of the base model.
+        steps_per_epoch: optimizer steps that one pass over the rows takes.
+        max_length: tokens of the longest row that is used.
+        precision: of the matrix products.
+    """
+    epochs = epochs_for(spec, steps_per_epoch)
+    steps = max(1, round(epochs * steps_per_epoch))
+    return Recipe(
+        learning_rate=spec.learning_rate or learning_rate_for(parameters),
+        epochs=epochs,
+        steps=steps,
+        warmup_steps=min(max(1, round(WARMUP_SHARE * steps)), steps - 1) if steps > 1 else 0,
+        batch_tokens=batch_tokens_for(spec),
+        micro_tokens=micro_tokens_for(spec),
+        max_length=max_length,
+        precision=precision,
+        evaluate_at=evaluation_steps(steps, EFFORTS[spec.effort].evaluations),
+    )
+
+
+def evaluation_steps(steps: int, evaluations: int) -> tuple[int, ...]:
+    """Return the steps after which the dev metric is measured: 0, evenly spaced ones, the last."""
+    spaced = {round(steps * part / evaluations) for part in range(1, evaluations + 1)}
+    return (0, *sorted(spaced - {0}))
