@@ -145,6 +145,8 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
         with quiet_transformers(), warnings.catch_warnings():
             # PEFT reports adapter tensors that are missing as a warning, and goes on untrained.
             warnings.filterwarnings("error", message=".*missing adapter keys.*")
+            # PEFT reads an attribute that transformers has renamed; nobody can act on that here.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
             adapted = PeftModel.from_pretrained(module, where, is_trainable=False)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
         base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
