@@ -35,6 +35,8 @@ SMALLER: tuple[Limits, ...] = (
 )
 """From generous to bare: the first one with which the page fits is used."""
 
+_FEW_ROWS = 8
+
 _KIND_WORDS: dict[Kind, tuple[str, str]] = {
     "broken": ("↓ broken", "fail"),
     "fixed": ("↑ fixed", "pass"),
@@ -48,7 +50,10 @@ def examples_part(view: ReportView, limits: Limits) -> Markup:
     rows = view.examples[: limits.examples]
     left_out = view.examples_left_out + len(view.examples) - len(rows)
     parts = [_summary(view, rows, left_out)]
-    parts.extend(_example(row, view, limits) for row in rows)
+    for kind in KINDS:
+        of_kind = [row for row in rows if row.kind == kind]
+        if of_kind:
+            parts.append(_group(kind, of_kind, view, limits=limits))
     return join(parts)
 
 
@@ -69,13 +74,27 @@ def _summary(view: ReportView, rows: Sequence[ExampleRow], left_out: int) -> Mar
     return paragraph(text.strip(), kind="note")
 
 
-def _example(row: ExampleRow, view: ReportView, limits: Limits) -> Markup:
-    word, role = _KIND_WORDS[row.kind]
+def _group(kind: Kind, rows: Sequence[ExampleRow], view: ReportView, *, limits: Limits) -> Markup:
+    """Return the examples of one kind, folded where they are many."""
+    word, role = _KIND_WORDS[kind]
     head = element(
         "summary",
         {},
         element("span", {"class": f"chip t-{role}"}, word),
-        element("bdi", {"class": "preview"}, clip(visible(row.input[:400]), 90)),
+        element("span", {"class": "preview"}, numbers.plural(len(rows), "example")),
+    )
+    inside = [_example(row, view, limits) for row in rows]
+    return element(
+        "details",
+        {"class": "group", "open": len(rows) <= _FEW_ROWS, "data-testid": f"examples-{kind}"},
+        head,
+        element("div", {"class": "inside"}, *inside),
+    )
+
+
+def _example(row: ExampleRow, view: ReportView, limits: Limits) -> Markup:
+    head = element(
+        "summary", {}, element("bdi", {}, clip(visible(row.input[:400]), 100) or "(empty)")
     )
     wanted = shorten(answer_text(row.wanted), limits.input)
     inside: list[str] = [

@@ -14,16 +14,18 @@ from freehold.report.svg import (
     SMALL,
     Caption,
     Ink,
+    Point,
     Scale,
     box,
     drawing,
+    grid_lines,
     interval_mark,
     line,
     share_domain,
+    share_ticks,
     text,
     text_width,
-    ticks,
-    value_axis,
+    tick_labels,
     wrap_text,
 )
 from freehold.report.theme import VERDICT_CLASSES
@@ -154,27 +156,34 @@ def _wide(climb: Climb, bar: Bar, width: float) -> tuple[float, Markup]:
     heads = [text(_PAD, 20, "rung", ink=NOTE), text(verdict_x, 20, "verdict", ink=NOTE)]
     for (heading, _), x_end in zip(columns, ends, strict=True):
         heads.append(text(x_end, 20, heading, ink=Ink("muted", "end", SMALL)))
-    return y + _FOOT, join([back, _zone(scale, bar, y), _axis(scale, y), *heads, *rows])
+    return y + _FOOT, join(
+        [back, _zone(scale, bar, (_TOP - 6, y)), _axis(scale, bar, y), *heads, *rows]
+    )
 
 
-def _zone(scale: Scale, bar: Bar, bottom: float) -> Markup:
+def _zone(scale: Scale, bar: Bar, ends: Point) -> Markup:
+    top, bottom = ends
     x = scale.at(bar.quality)
-    label = f"bar ≥ {numbers.bar_value(bar.quality)}"
-    half = text_width(label, SMALL) / 2
-    label_x = min(max(x, scale.start - 8 + half), scale.end + 8 - half)
     return join(
         [
-            box((x, _TOP - 6), (scale.end + 8 - x, bottom - _TOP + 6), kind="zone"),
-            line((x, _TOP - 6), (x, bottom), kind="bar-line"),
-            text(label_x, 20, label, ink=Ink("pass", "middle", SMALL)),
+            box((x, top), (scale.end + 8 - x, bottom - top), kind="zone"),
+            grid_lines(scale, ends, share_ticks(scale)),
+            line((x, top), (x, bottom), kind="bar-line"),
         ]
     )
 
 
-def _axis(scale: Scale, bottom: float) -> Markup:
-    most = max(int((scale.end - scale.start) / 60), 2)
-    values = ticks(scale.low, scale.high, most)
-    return value_axis(scale, _TOP - 6, bottom, write=lambda v: f"{v:.2f}", values=values)
+def _axis(scale: Scale, bar: Bar, bottom: float) -> Markup:
+    label = f"bar ≥ {numbers.bar_value(bar.quality)}"
+    half = text_width(label, SMALL) / 2
+    x = min(max(scale.at(bar.quality), scale.start - 8 + half), scale.end + 8 - half)
+    values = share_ticks(scale)
+    return join(
+        [
+            text(x, 20, label, ink=Ink("pass", "middle", SMALL)),
+            tick_labels(scale, bottom, write=lambda value: f"{value:.2f}", values=values),
+        ]
+    )
 
 
 def _wide_row(
@@ -214,9 +223,12 @@ def _unmeasured(
     lines = wrap_text(reason, width - x - _PAD)
     height = max(_ROW, _ROW - _LINE + _LINE * len(lines))
     base = y + 22.5
-    parts = [text(_PAD, base, result.rung, ink=Ink("muted"), width=name_width)]
+    parts = [
+        box((x - 8, y), (width - x + 8, height), kind="card"),
+        text(_PAD, base, result.rung, ink=Ink("muted"), width=name_width),
+    ]
     for index, content in enumerate(lines):
-        parts.append(text(x, base + index * _LINE, content, ink=Ink(role)))
+        parts.append(text(x, base + index * _LINE, content, ink=Ink(role), width=width - x))
     title = element("title", {}, f"{result.rung}: {reason}")
     return height, element("g", {"data-testid": f"forest-row-{result.rung}"}, title, *parts)
 
@@ -235,7 +247,7 @@ def _narrow(climb: Climb, bar: Bar, width: float) -> tuple[float, Markup]:
         if result.rung == climb.recommended:
             back = box((0, y + 2), (width, height - 4), kind="best-row", round=6)
         y += height
-    return y + _FOOT, join([back, _zone(scale, bar, y), _axis(scale, y), *rows])
+    return y + _FOOT, join([back, _axis(scale, bar, y), *rows])
 
 
 def _narrow_row(
@@ -243,17 +255,17 @@ def _narrow_row(
 ) -> tuple[float, Markup]:
     cells = _cells(result, climb, bar)
     role = _role(result, climb)
-    height = 82.0
-    parts: list[str] = []
+    height = 90.0
+    parts: list[str] = [_zone(scale, bar, (y + 26, y + 48))]
     room = width - 2 * _PAD - text_width(cells.verdict) - _GAP
     parts.append(text(_PAD, y + 19, result.rung, ink=Ink(strong=True), width=room))
     parts.append(text(width - _PAD, y + 19, cells.verdict, ink=Ink(role, "end", strong=True)))
     if result.quality is not None:
         bounds = (result.quality.low, result.quality.high)
         mean = result.quality.mean
-        parts.append(interval_mark(scale, y + 34, bounds=bounds, mean=mean, role=role))
-    parts.append(text(_PAD, y + 55, cells.quality))
-    parts.append(text(_PAD, y + 72, cells.under(), ink=NOTE, width=width - 2 * _PAD))
+        parts.append(interval_mark(scale, y + 37, bounds=bounds, mean=mean, role=role))
+    parts.append(text(_PAD, y + 63, cells.quality))
+    parts.append(text(_PAD, y + 80, cells.under(), ink=NOTE, width=width - 2 * _PAD))
     return height, element("g", {"data-testid": f"forest-row-{result.rung}"}, *parts)
 
 

@@ -185,20 +185,11 @@ def _table_row(index: int, result: RungResult, view: ReportView) -> tuple[str, .
     name = f"{index} {result.rung}"
     if result.state != "measured":
         reason = f"{result.state}: {result.reason or 'no reason was recorded'}"
-        return (
-            name,
-            element("span", {"class": "t-muted"}, reason),
-            "",
-            "",
-            "",
-            "",
-            _verdict(result, climb),
-        )
+        return (name, element("span", {"class": "t-muted"}, reason), _verdict(result, climb))
     difference = result.against_previous
     mark = numbers.difference_mark(difference).strip()
     change = f"{mark} {numbers.difference(difference)}".strip()
-    notes = [findings.missed_bar(result, bar), findings.caveat(result, climb, bar)]
-    words = " ".join(note for note in notes if note)
+    missed, caveat = findings.missed_bar(result, bar), findings.caveat(result, climb, bar)
     return (
         name,
         _no_break(numbers.estimate_n(result.quality)),
@@ -206,7 +197,7 @@ def _table_row(index: int, result: RungResult, view: ReportView) -> tuple[str, .
         numbers.amount(result.cost.dollars_per_1k if result.cost else None),
         numbers.latency(result.seconds_p95),
         numbers.share(result.kept.ratio.low if result.kept else None),
-        join([_verdict(result, climb), f" {words}" if words else ""]),
+        join([_verdict(result, climb, missed), f" {caveat}" if caveat else ""]),
     )
 
 
@@ -214,10 +205,10 @@ def _no_break(text: str) -> Markup:
     return element("span", {"style": "white-space:nowrap"}, text)
 
 
-def _verdict(result: RungResult, climb: Climb) -> Markup:
+def _verdict(result: RungResult, climb: Climb, missed: str = "") -> Markup:
     best = result.rung == climb.recommended
     role = "accent" if best else VERDICT_CLASSES[result.verdict]
-    words = findings.verdict_text(result, climb.recommended)
+    words = f"{findings.verdict_text(result, climb.recommended)} {missed}".strip()
     return element("span", {"class": f"t-{role}", "style": "white-space:nowrap"}, words)
 
 

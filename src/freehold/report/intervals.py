@@ -13,17 +13,19 @@ from freehold.report.svg import (
     SMALL,
     Caption,
     Ink,
+    Point,
     Scale,
     dot,
     drawing,
+    grid_lines,
     hatching,
     interval_mark,
     line,
     share_domain,
+    share_ticks,
     text,
     text_width,
-    ticks,
-    value_axis,
+    tick_labels,
 )
 
 MOST_SLICES = 24
@@ -31,7 +33,7 @@ MOST_SLICES = 24
 _PAD = 10.0
 _GAP = 16.0
 _ROW = 30.0
-_TWO_LINES = 48.0
+_NARROW_ROW = 68.0
 _TOP = 34.0
 _FOOT = 30.0
 _NARROW = 560
@@ -62,13 +64,13 @@ class _Frame:
 def differences(climb: Climb, *, width: int = 880, name: str = "differences") -> Markup:
     """Return the paired difference of every rung from the nearest lower rung measured."""
     found = [(r, r.against_previous) for r in climb.rungs if r.against_previous is not None]
-    bounds = [value for _, d in found for value in (d.low, d.high)] or [0.0]
-    reach = max(0.05, *(abs(value) for value in bounds)) * 1.05
+    bounds = [-0.02, 0.02, *(value for _, d in found for value in (d.low, d.high))]
+    margin = (max(bounds) - min(bounds)) * 0.04
     rows = [
         _Row(
             label=f"{r.rung} − {r.previous or _before(climb, r.rung)}",
             words=f"{'≈ ' if not d.is_clear else ''}{numbers.difference(d)}"
-            f"  {numbers.p_value(d.p_value)}",
+            f", {numbers.p_value(d.p_value)}",
             marks=_difference_marks(d),
             testid=f"{name}-row-{r.rung}",
             role="muted" if not d.is_clear else "",
@@ -76,7 +78,7 @@ def differences(climb: Climb, *, width: int = 880, name: str = "differences") ->
         for r, d in found
     ]
     frame = _Frame(
-        domain=(-reach, reach),
+        domain=(min(bounds) - margin, max(bounds) + margin),
         heading="rung − previous",
         words_heading="paired difference",
         write=numbers.signed,
@@ -192,7 +194,7 @@ def _kept_words(before: float, after: float, lost: Difference | None) -> str:
     if lost is None:
         return change
     mean, low, high = (numbers.signed_points(-v) for v in (lost.mean, lost.high, lost.low))
-    return f"{change}  {mean} [{low} {high}]"
+    return f"{change}, {mean} [{low} {high}]"
 
 
 def _chart(rows: Sequence[_Row], frame: _Frame, *, width: int, caption: Caption) -> Markup:
@@ -211,7 +213,8 @@ def _chart(rows: Sequence[_Row], frame: _Frame, *, width: int, caption: Caption)
     parts = [
         text(_PAD, 20, frame.heading, ink=NOTE),
         text(width - _PAD, 20, frame.words_heading, ink=Ink("muted", "end", SMALL)),
-        _back(scale, frame, bottom),
+        _back(scale, frame, (_TOP - 4, bottom)),
+        tick_labels(scale, bottom, write=frame.write, values=share_ticks(scale)),
     ]
     for index, row in enumerate(rows):
         middle = _TOP + _ROW * (index + 0.5)
@@ -229,31 +232,30 @@ def _chart(rows: Sequence[_Row], frame: _Frame, *, width: int, caption: Caption)
 
 def _narrow(rows: Sequence[_Row], frame: _Frame, *, width: int, caption: Caption) -> Markup:
     scale = Scale(*frame.domain, _PAD + 8, width - _PAD - 8)
-    height = _TWO_LINES + 14
-    top = 12.0
-    bottom = top + height * len(rows)
-    parts = [_back(scale, frame, bottom, top=top)]
+    top = 8.0
+    parts: list[Markup] = []
     for index, row in enumerate(rows):
-        y = top + height * index
+        y = top + _NARROW_ROW * index
         parts.append(
             element(
                 "g",
                 {"data-testid": row.testid},
+                _back(scale, frame, (y + 20, y + 40)),
                 text(
                     _PAD, y + 14, row.label, ink=Ink(row.role, strong=True), width=width - 2 * _PAD
                 ),
-                row.marks(scale, y + 27),
-                text(_PAD, y + 48, row.words, ink=Ink(row.role), width=width - 2 * _PAD),
+                row.marks(scale, y + 30),
+                text(_PAD, y + 55, row.words, ink=Ink(row.role), width=width - 2 * _PAD),
             )
         )
+    bottom = top + _NARROW_ROW * len(rows)
+    parts.append(tick_labels(scale, bottom, write=frame.write, values=share_ticks(scale)))
     return drawing(caption, width, bottom + _FOOT, *parts)
 
 
-def _back(scale: Scale, frame: _Frame, bottom: float, *, top: float = _TOP - 4) -> Markup:
-    most = max(int((scale.end - scale.start) / 60), 2)
-    values = ticks(scale.low, scale.high, most)
-    parts = [value_axis(scale, top, bottom, write=frame.write, values=values)]
-    if frame.vertical is not None:
-        x = scale.at(frame.vertical)
-        parts.append(line((x, top), (x, bottom), kind="zero"))
-    return join(parts)
+def _back(scale: Scale, frame: _Frame, ends: Point) -> Markup:
+    grid = grid_lines(scale, ends, share_ticks(scale))
+    if frame.vertical is None:
+        return grid
+    x = scale.at(frame.vertical)
+    return join([grid, line((x, ends[0]), (x, ends[1]), kind="zero")])

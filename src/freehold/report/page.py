@@ -20,7 +20,7 @@ main,header.top{max-width:960px;margin:0 auto;padding:0 24px}
 header.top{padding-top:40px;padding-bottom:4px}
 .eyebrow{color:var(--muted);font-size:14px;margin:0 0 4px}
 h1{font-size:30px;line-height:1.2;letter-spacing:-.01em;margin:0 0 6px}
-h2{font-size:20px;line-height:1.3;margin:0 0 4px;letter-spacing:-.005em}
+h2{font-size:20px;line-height:1.3;margin:0 0 6px;letter-spacing:-.005em}
 h3{font-size:16px;margin:20px 0 6px}
 p{margin:0 0 10px}.lead{color:var(--muted);margin:0 0 14px;max-width:72ch}
 a{color:var(--accent);text-decoration-thickness:1px;text-underline-offset:3px}
@@ -41,13 +41,13 @@ nav.toc{font-size:14px;margin:18px 0;color:var(--muted);display:flex;flex-wrap:w
 figure{margin:0}figure svg{display:block;width:100%;height:auto}
 .narrow{display:none}
 figcaption,.note{color:var(--muted);font-size:14px;margin:8px 0 0}
-.scroll{overflow-x:auto;margin:0 -4px;padding:0 4px}
+.scroll{overflow-x:auto;margin:10px -4px 0;padding:0 4px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums;
 overflow-wrap:normal}
 th,td{padding:7px 10px;text-align:left;vertical-align:top;border-bottom:1px solid var(--grid)}
 th{color:var(--muted);font-weight:500;white-space:nowrap;border-bottom-color:var(--line)}
 tbody tr:last-child td,tbody tr:last-child th{border-bottom:0}
-tbody th{color:var(--text);font-weight:400}
+tbody th{color:var(--text);font-weight:400;border-bottom-color:var(--grid)}
 td.r,th.r{text-align:right;white-space:nowrap}td.nw{white-space:nowrap}
 tr.best{background:var(--accent-soft)}tr.best th,tr.best td{font-weight:600}
 .t-pass{color:var(--pass-text)}.t-undecided{color:var(--undecided-text)}
@@ -62,7 +62,8 @@ bdi{unicode-bidi:isolate}
 details{border-top:1px solid var(--grid)}details:last-of-type{border-bottom:1px solid var(--grid)}
 summary{cursor:pointer;padding:9px 2px}summary::marker{color:var(--muted)}
 details>.inside{padding:2px 2px 16px 18px}
-.chip{display:inline-block;min-width:76px;font-size:13px;font-weight:600;margin-right:8px}
+.group>summary{font-size:16px}.group>.inside>details>summary{font-size:15px}
+.chip{display:inline-block;min-width:88px;font-weight:600;margin-right:8px}
 .preview{color:var(--muted);font-size:14px}
 dl.plain{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:14px}
 dl.plain dt{color:var(--muted)}dl.plain dd{margin:0;font-variant-numeric:tabular-nums}
@@ -146,14 +147,22 @@ def table(
 ) -> Markup:
     """Return a table that scrolls by itself where it is too wide.
 
-    `right` holds the columns aligned to the right, `best` the row that stands out.
+    `right` holds the columns aligned to the right, `best` the row that stands out. In a row with
+    fewer cells than headings the second cell spans the missing ones.
     """
     head = [_cell("th", text, index in right, scope="col") for index, text in enumerate(headings)]
     body: list[Markup] = []
     for number, row in enumerate(rows):
-        first, *others = row
-        cells = [_cell("th", first, False, scope="row")]
-        cells += [_cell("td", text, index in right) for index, text in enumerate(others, start=1)]
+        missing = len(headings) - len(row)
+        cells: list[Markup] = []
+        for index, text in enumerate(row):
+            if index == 0:
+                cells.append(element("th", {"scope": "row"}, text))
+            elif index == 1 and missing:
+                cells.append(element("td", {"colspan": str(missing + 1)}, text))
+            else:
+                shifted = index if index == 1 else index + missing
+                cells.append(_cell("td", text, shifted in right))
         body.append(element("tr", {"class": "best" if number == best else None}, *cells))
     inner = element(
         "table",

@@ -76,7 +76,7 @@ def scatter(climb: Climb, bar: Bar, *, width: int = 880, name: str = "scatter") 
     parts = [
         _background(across, up, bar),
         _axes(across, up, width=width, height=height),
-        *(_mark(point, across, up) for point in points),
+        *(_mark(point, across, up) for point in sorted(points, key=_layer)),
         _labels(points, across, up),
     ]
     return drawing(_caption(points, climb, name), width, height, *parts)
@@ -94,6 +94,11 @@ def _points(climb: Climb) -> list[_Point]:
             _Point(result.rung, quality, quality.mean, cost.dollars_per_1k, role=role, best=best)
         )
     return found
+
+
+def _layer(point: _Point) -> int:
+    """Return which points are drawn later, on top: passing ones, and the recommended one last."""
+    return ("fail", "undecided", "pass", "accent").index(point.role)
 
 
 def _cost_scale(dollars: Sequence[float], width: float) -> Scale:

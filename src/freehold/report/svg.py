@@ -176,21 +176,25 @@ def ticks(low: float, high: float, most: int = 6) -> tuple[float, ...]:
     return tuple(round(index * step, 10) for index in range(first, last + 1))
 
 
-def value_axis(
-    scale: Scale,
-    top: float,
-    bottom: float,
-    *,
-    write: Callable[[float], str],
-    values: Sequence[float],
+def grid_lines(scale: Scale, ends: Point, values: Sequence[float]) -> Markup:
+    """Return vertical lines at `values`, from the first to the second height of `ends`."""
+    top, bottom = ends
+    return join(
+        line((scale.at(value), top), (scale.at(value), bottom), kind="grid") for value in values
+    )
+
+
+def tick_labels(
+    scale: Scale, y: float, *, write: Callable[[float], str], values: Sequence[float]
 ) -> Markup:
-    """Return the vertical grid lines of a horizontal scale, with the values written below."""
-    parts: list[str] = []
-    for value in values:
-        x = scale.at(value)
-        parts.append(line((x, top), (x, bottom), kind="grid"))
-        parts.append(text(x, bottom + 17, write(value), ink=Ink("muted", "middle", SMALL)))
-    return join(parts)
+    """Return `values` written below a horizontal scale."""
+    ink = Ink("muted", "middle", SMALL)
+    return join(text(scale.at(value), y + 17, write(value), ink=ink) for value in values)
+
+
+def share_ticks(scale: Scale) -> tuple[float, ...]:
+    """Return as many round values as have room below a horizontal scale."""
+    return ticks(scale.low, scale.high, max(int((scale.end - scale.start) / 60), 2))
 
 
 def interval_mark(

@@ -99,7 +99,7 @@ font-variant-numeric:tabular-nums}
 .fh .t-pass{fill:var(--pass-text)}.fh .t-undecided{fill:var(--undecided-text)}
 .fh .t-fail{fill:var(--fail-text)}.fh text.t-on{fill:#15181c}
 .fh .grid{stroke:var(--grid)}.fh .axis{stroke:var(--line)}
-.fh .zone{fill:var(--zone)}.fh .best-row{fill:var(--accent-soft)}
+.fh .zone{fill:var(--zone)}.fh .card{fill:var(--card)}.fh .best-row{fill:var(--accent-soft)}
 .fh .bar-line{stroke:var(--pass);stroke-width:1.5;stroke-dasharray:4 3}
 .fh .zero{stroke:var(--muted);stroke-width:1.2}.fh .leader{stroke:var(--line)}
 .fh .m-pass{fill:var(--pass);stroke:var(--pass)}
