@@ -13,12 +13,12 @@ from freehold.core.sections import RungName
 class Candidate(Record):
     """One built rung: a spec and files that can be moved and loaded elsewhere.
 
-    `spec` is the chosen variant. `artefacts` maps a file name to the digest of its content in the
+    `question_digest` names what was asked (`Task.question_digest`). `spec` is the chosen variant. `artefacts` maps a file name to the digest of its content in the
     store. `base_digest` names the base model's weights; None where no model is used.
     """
 
     rung: RungName
-    task_digest: str
+    question_digest: str
     spec: dict[str, JsonValue]
     train_digest: str
     base_digest: str | None = None

@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 from freehold.core.outcome import Failed, Outcome, Scored
 from freehold.core.record import Record
 
-Method = Literal["wilson", "betting", "bootstrap", "delta", "none"]
+Method = Literal["wilson", "betting", "bootstrap", "delta", "score", "none"]
 
 
 class Answer(Record):
@@ -119,12 +119,17 @@ class Verdict(StrEnum):
 
 
 class KeptFamily(Record):
-    """Kept ability in one probe family: accuracy before and after on the same items."""
+    """Kept ability in one probe family: accuracy before and after on the same items.
+
+    `lost` items were right before only, `gained` ones afterwards only.
+    """
 
     family: str
     n: int
     before: float
     after: float
+    lost: Annotated[int, Field(ge=0)] = 0
+    gained: Annotated[int, Field(ge=0)] = 0
     points_lost: Difference | None = None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from freehold.core.record import Record
 
@@ -120,7 +120,7 @@ class OutputSection(Record):
     """The form of an answer: a closed list of labels, or a JSON schema; free text otherwise."""
 
     labels: tuple[str, ...] | None = None
-    json_schema: dict[str, object] | None = Field(default=None, alias="schema")
+    json_schema: dict[str, JsonValue] | None = Field(default=None, alias="schema")
 
 
 class MetricSpec(Record):

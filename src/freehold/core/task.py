@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, JsonValue
 
-from freehold.core.record import Record
+from freehold.core.record import Record, digest_json
 from freehold.core.sections import (
     Bar,
     BaseModelSpec,
@@ -61,3 +61,14 @@ class Task(Record):
     kept: KeptSection = KeptSection()
     budget: BudgetSection = BudgetSection()
     documents: str | None = None
+
+    @property
+    def question_digest(self) -> str:
+        """The name of what is asked: instruction, output, base model and embedder.
+
+        Bars, prices and the metric are not part of it: changing them builds nothing anew.
+        """
+        asked = (self.output, self.base)
+        return digest_json(
+            "question", [self.instruction, self.embedder, *(part.to_json() for part in asked)]
+        )

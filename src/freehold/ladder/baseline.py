@@ -25,6 +25,7 @@ from freehold.core.task import LabelOutput
 from freehold.ladder.prompts import answer_text
 from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant, nothing_is_missing
 from freehold.ladder.tools import Floats, Tools, text_of
+from freehold.models.door import Model
 
 #: Inverse regularisation of the two linear heads (scikit-learn's C), chosen once on held-out parts
 #: of public intent data; both are flat within half a point over a factor of three.
@@ -47,6 +48,11 @@ class PredictorAnswerer:
     """Answers with a predictor, in batches."""
 
     predict: Predictor
+
+    @property
+    def model(self) -> Model | None:
+        """None: no model is asked."""
+        return None
 
     def answer(self, examples: Sequence[Example], on_answer: OnAnswer) -> None:
         """Answer each example."""

@@ -62,6 +62,7 @@ class Judgement:
 
 
 _HOLDS = Judgement(Verdict.PASS)
+_ROUNDING = 1e-9
 
 
 def judge(contenders: Sequence[Contender], *, bar: Bar) -> tuple[Judgement, ...]:
@@ -93,7 +94,7 @@ def _quality_p(contender: Contender) -> float:
 def _kept_p(contender: Contender, bar: Bar) -> float:
     if contender.kept is None:
         return 0.0
-    return kept_p_value(contender.kept, bar.kept, confidence=bar.confidence)
+    return kept_p_value(contender.kept, bar.kept)
 
 
 def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None) -> Judgement:
@@ -139,7 +140,8 @@ def _judge_kept(kept: Kept | None, bar: Bar) -> Judgement:
     if kept is None:
         return _HOLDS
     if kept.ratio.low >= bar.kept:
-        if kept_p_value(kept, bar.kept, confidence=bar.confidence) <= 1.0 - bar.confidence:
+        # Where no item moved, the interval has no width, however few the items.
+        if kept_p_value(kept, bar.kept) <= (1.0 - bar.confidence) / 2.0 + _ROUNDING:
             return _HOLDS
         return Judgement(Verdict.UNDECIDED, "kept rests on too few probe items (kept.items)")
     if kept.ratio.mean is None:

@@ -31,6 +31,16 @@ class RungStarted:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """What a piece of work tells the climb: `done` of `total` units of a phase."""
+
+    phase: Phase
+    done: int
+    total: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
 class RungProgress:
     """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score."""
 

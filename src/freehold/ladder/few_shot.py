@@ -45,7 +45,7 @@ def pick_shots(tools: Tools, k: int, *, diverse: bool) -> tuple[Example, ...]:
 def build_with_shots(variant: Variant, tools: Tools) -> Built:
     """Build a candidate whose prompt holds `variant.spec["k"]` fixed examples."""
     k = int(str(variant.spec["k"]))
-    shots = pick_shots(tools, k, diverse=tools.task.ladder.few_shot.pick == "diverse")
+    shots = pick_shots(tools, k, diverse=variant.spec.get("pick", "diverse") == "diverse")
     return Built(files={"shots.json": shots_to_json(shots)}, spec=prompt_settings(tools))
 
 
@@ -62,7 +62,7 @@ def load_with_shots(
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
     return tuple(
-        Variant(f"k={k}", {"k": k})
+        Variant(f"k={k}", {"k": k, "pick": tools.task.ladder.few_shot.pick})
         for k in tools.task.ladder.few_shot.k
         if k <= len(tools.train.examples)
     )

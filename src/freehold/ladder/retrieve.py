@@ -29,6 +29,7 @@ from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant
 from freehold.ladder.structured import constrained_asker
 from freehold.ladder.tools import Floats, Tools, text_of
 from freehold.ladder.zero_shot import prompt_settings
+from freehold.models.door import Model
 
 PASSAGES_PER_QUESTION = 3
 
@@ -45,6 +46,11 @@ class RetrievingAnswerer:
     k: int
     passages: tuple[str, ...] = ()
     passage_vectors: Floats | None = None
+
+    @property
+    def model(self) -> Model:
+        """The model that is asked."""
+        return self.asker.model
 
     def answer(self, examples: Sequence[Example], on_answer: OnAnswer) -> None:
         """Answer each example."""

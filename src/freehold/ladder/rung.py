@@ -18,6 +18,7 @@ from freehold.core.outcome import Failed
 from freehold.core.sections import RungName
 from freehold.core.snapshot import Example
 from freehold.ladder.tools import Tools
+from freehold.models.door import Model
 
 OnAnswer = Callable[[int, Answer | Failed], None]
 DevScore = Callable[["Answerer"], float]
@@ -26,6 +27,11 @@ Files = Mapping[str, bytes]
 
 class Answerer(Protocol):
     """Something that answers examples of the task."""
+
+    @property
+    def model(self) -> Model | None:
+        """The model that is asked; None where none is."""
+        ...
 
     def answer(self, examples: Sequence[Example], on_answer: OnAnswer) -> None:
         """Answer each example; call `on_answer(index, answer)` as soon as one is known."""

@@ -20,22 +20,36 @@ from freehold.core.sections import BaseModelSpec
 from freehold.core.snapshot import Example, TrainSplit
 from freehold.core.task import Task
 from freehold.data.documents import Passage
-from freehold.ladder.events import Phase
+from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
 from freehold.store.store import Store
 
 Floats = NDArray[np.float32]
-OnProgress = Callable[[Phase, int, int, str], None]
+OnProgress = Callable[[Progress], None]
 EMBED_BATCH = 512
 
 
 class Models:
     """Opens base models and embedders when they are first needed, and keeps them."""
 
-    def __init__(self, *, cache: Path, online: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        cache: Path,
+        online: bool = False,
+        open_base: Callable[[BaseModelSpec], Model] | None = None,
+    ) -> None:
+        """Keep what is needed to open models.
+
+        Args:
+            cache: the folder of downloaded models.
+            online: whether a missing model may be downloaded.
+            open_base: opens a model in place of the local engine, for engines and tests.
+        """
         self._cache = cache
         self._online = online
+        self._open_base = open_base or self._open_local
         self._models: dict[str, Model] = {}
         self._embedders: dict[str, Embedder] = {}
 
@@ -45,12 +59,15 @@ class Models:
         Raises:
             ModelError: it cannot be opened; the message says why and what to do.
         """
-        from freehold.models.opening import open_model
-
         key = spec.digest
         if key not in self._models:
-            self._models[key] = open_model(spec, cache=self._cache, online=self._online)
+            self._models[key] = self._open_base(spec)
         return self._models[key]
+
+    def _open_local(self, spec: BaseModelSpec) -> Model:
+        from freehold.models.opening import open_model
+
+        return open_model(spec, cache=self._cache, online=self._online)
 
     def embedder(self, name: str) -> Embedder:
         """Return an embedder by name.
@@ -83,7 +100,9 @@ class Tools:
     models: Models
     clock: Callable[[], float]
     on_progress: OnProgress
-    kept_embeddings: dict[str, tuple[Floats, float]] = field(default_factory=dict)
+    kept_embeddings: dict[str, tuple[Floats, float]] = field(
+        default_factory=dict[str, tuple[Floats, float]]
+    )
 
     def base(self) -> Model:
         """Return the task's base model."""
@@ -122,7 +141,7 @@ class Tools:
         for start in range(0, len(texts), EMBED_BATCH):
             parts.append(embedder.encode(texts[start : start + EMBED_BATCH]))
             done = min(start + EMBED_BATCH, len(texts))
-            self.on_progress("building", done, len(texts), "embedding the training examples")
+            self.on_progress(Progress("building", done, len(texts), "embedding examples"))
         vectors = np.concatenate(parts) if parts else np.zeros((0, embedder.dimension), np.float32)
         seconds = self.clock() - started
         file = io.BytesIO()

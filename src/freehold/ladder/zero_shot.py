@@ -12,6 +12,7 @@ from freehold.core.snapshot import Example
 from freehold.ladder.prompts import Asker, answer_tokens, conversation, labels_fit, system_text
 from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant, nothing_is_missing
 from freehold.ladder.tools import Tools
+from freehold.models.door import Model
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,11 @@ class FixedPromptAnswerer:
     asker: Asker
     system: str
     shots: tuple[Example, ...] = ()
+
+    @property
+    def model(self) -> Model:
+        """The model that is asked."""
+        return self.asker.model
 
     def answer(self, examples: Sequence[Example], on_answer: OnAnswer) -> None:
         """Answer each example."""

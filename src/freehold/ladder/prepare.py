@@ -1,0 +1,190 @@
+"""From a task file to a task and a snapshot with nothing left to detect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import BinaryIO
+
+from freehold import __version__
+from freehold.core.errors import ConfigError, DataError, Problem
+from freehold.core.sections import DataSection, MetricSpec, OutputSection
+from freehold.core.snapshot import Snapshot
+from freehold.core.task import JsonOutput, LabelOutput, Output, Task
+from freehold.core.taskfile import TaskFile
+from freehold.data.detect import Detected, detect
+from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.inspect import inspect
+from freehold.data.read import Reading, read
+from freehold.data.slices import slice_members
+from freehold.data.snapshot import freeze
+
+FILE_PREFIX = "file://"
+VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A task that can be climbed, and what was seen on the way.
+
+    `problems` are warnings. `notes` are sentences that belong into the report. `slice_members`
+    maps the name of a slice to the ids of its test examples.
+    """
+
+    root: Path
+    task_file: TaskFile
+    task: Task
+    snapshot: Snapshot
+    reading: Reading
+    detected: Detected
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    passages: tuple[Passage, ...]
+    slice_members: Mapping[str, frozenset[str]]
+    versions: dict[str, str]
+
+
+def default_task_file(data: str) -> TaskFile:
+    """Return the task file that stands in where there is none: defaults for everything."""
+    name = Path(data).name.split(".")[0] if data != "-" else "stdin"
+    return TaskFile(task=name or "task", data=DataSection(examples=data))
+
+
+def prepare(
+    task_file: TaskFile,
+    *,
+    root: Path,
+    stdin: BinaryIO | None = None,
+    strict: bool = False,
+    limit: int | None = None,
+) -> Prepared:
+    """Read, detect, split and check: everything that happens before a rung is built.
+
+    Args:
+        task_file: what the user wrote, or the defaults.
+        root: the project folder; relative paths start there.
+        stdin: the bytes behind `data: -`.
+        strict: warnings of the data become errors.
+        limit: keep at most this many test examples, for a quick look.
+
+    Raises:
+        ConfigError: a file named in the task file is missing, or settings do not fit the data.
+        DataError: the examples cannot be used.
+    """
+    section = task_file.data
+    reading = read(section.examples, columns=section.columns, root=root, stdin=stdin)
+    test = (
+        read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
+    )
+    detected = detect(reading if test is None else _joined(reading, test))
+    snapshot = freeze(reading, spec=section.split, test=test)
+    if limit is not None:
+        snapshot = _limited(snapshot, limit)
+    task = _task(task_file, detected, root)
+    problems = inspect(snapshot, bar_quality=task.bar.quality)
+    if strict and problems:
+        raise DataError.several(problems)
+    passages = _passages(task_file, root)
+    return Prepared(
+        root=root,
+        task_file=task_file,
+        task=task,
+        snapshot=snapshot,
+        reading=reading,
+        detected=detected,
+        problems=problems,
+        notes=tuple(problem.message for problem in problems),
+        passages=passages,
+        slice_members=slice_members(snapshot.test.examples, section.slices),
+        versions=library_versions(),
+    )
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of Freehold and of the libraries that decide answers."""
+    found = {"freehold": __version__}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
+    output = _output(task_file.output, detected)
+    metric = task_file.metric or _metric(output, detected)
+    return Task(
+        name=task_file.task,
+        instruction=_instruction(task_file.instruction, detected, root),
+        output=output,
+        metric=metric,
+        bar=task_file.bar,
+        volume=task_file.volume,
+        prices=task_file.prices,
+        base=task_file.models.base,
+        embedder=task_file.models.embedder,
+        ladder=task_file.ladder,
+        kept=task_file.kept,
+        budget=task_file.budget,
+        documents=task_file.data.documents,
+    )
+
+
+def _output(section: OutputSection | None, detected: Detected) -> Output:
+    if section is None:
+        return detected.output
+    if section.labels is not None and section.json_schema is not None:
+        raise ConfigError(
+            "CFG-007",
+            "`output.labels` and `output.schema` contradict each other",
+            help="keep the one that the answers have",
+        )
+    if section.labels is not None:
+        return LabelOutput(labels=section.labels)
+    if section.json_schema is not None:
+        return JsonOutput(json_schema=section.json_schema)
+    return detected.output
+
+
+def _metric(output: Output, detected: Detected) -> MetricSpec:
+    if output.kind == detected.output.kind:
+        return detected.metric
+    by_kind = {"labels": "exact_match", "json": "json_fields", "text": "token_f1"}
+    return MetricSpec.model_validate({"primary": by_kind[output.kind]})
+
+
+def _instruction(written: str | None, detected: Detected, root: Path) -> str:
+    if written is None:
+        return detected.instruction
+    if not written.startswith(FILE_PREFIX):
+        return written
+    path = root / written.removeprefix(FILE_PREFIX)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "CFG-006",
+            f"`instruction` names {written}, which cannot be read: {error}",
+            help=f"write the instruction into {path.name}, or straight into task.yaml",
+        ) from error
+
+
+def _passages(task_file: TaskFile, root: Path) -> tuple[Passage, ...]:
+    if task_file.data.documents is None:
+        return ()
+    size = task_file.ladder.retrieve.chunk
+    documents = read_documents(root / task_file.data.documents)
+    return tuple(passage for document in documents for passage in chunk(document, size_chars=size))
+
+
+def _joined(first: Reading, second: Reading) -> Reading:
+    return first.model_copy(update={"examples": (*first.examples, *second.examples)})
+
+
+def _limited(snapshot: Snapshot, limit: int) -> Snapshot:
+    """Keep the first test examples: a split is in random order already."""
+    test = snapshot.test.model_copy(update={"examples": snapshot.test.examples[:limit]})
+    return snapshot.model_copy(update={"test": test})

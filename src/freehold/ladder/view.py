@@ -1,0 +1,95 @@
+"""From a finished climb to what its report shows: runs, exact prompts, learning curves."""
+
+from __future__ import annotations
+
+from freehold.core.candidate import Candidate
+from freehold.core.measure import Run
+from freehold.ladder.climb import ClimbOutcome
+from freehold.ladder.lora import RESULT
+from freehold.ladder.recall import answerer_of
+from freehold.ladder.tools import Models
+from freehold.report.curve import Curves, Series
+from freehold.report.view import ReportView, RungPrompt, build_view
+from freehold.store.store import Store
+from freehold.train.records import Point, TrainingResult
+
+
+def report_view(outcome: ClimbOutcome, *, store: Store, models: Models) -> ReportView:
+    """Return everything that the report of a finished climb shows."""
+    runs = {
+        result.rung: store.get(result.run_digest, Run)
+        for result in outcome.climb.rungs
+        if result.run_digest
+    }
+    return build_view(
+        outcome.climb,
+        outcome.task,
+        climb_id=outcome.climb_id,
+        snapshot=outcome.snapshot,
+        runs=runs,
+        prompts=exact_prompts(outcome, store=store, models=models),
+        curves=_curves(outcome, store),
+    )
+
+
+def exact_prompts(
+    outcome: ClimbOutcome, *, store: Store, models: Models, example_id: str | None = None
+) -> tuple[RungPrompt, ...]:
+    """Return the byte-exact prompt of every rung that asks a model, on one test example.
+
+    Args:
+        outcome: the climb.
+        store: of the climb.
+        models: opens the models, whose chat templates make the text.
+        example_id: the example; the first of the test split when left out.
+
+    Raises:
+        KeyError: no test example has this id.
+    """
+    by_id = {example.id: example for example in outcome.snapshot.test.examples}
+    example = by_id[example_id] if example_id else outcome.snapshot.test.examples[0]
+    prompts: list[RungPrompt] = []
+    for result in outcome.climb.rungs:
+        if result.candidate_digest is None:
+            continue
+        candidate = store.get(result.candidate_digest, Candidate)
+        answerer = answerer_of(candidate, outcome, store=store, models=models)
+        messages = answerer.messages(example)
+        if messages is None or answerer.model is None:
+            continue
+        prompts.append(
+            RungPrompt(
+                rung=result.rung,
+                example_id=example.id,
+                text=answerer.model.render(messages),
+                note=result.variant or "",
+            )
+        )
+    return tuple(prompts)
+
+
+def _curves(outcome: ClimbOutcome, store: Store) -> tuple[Curves, ...]:
+    """Return the dev metric and the training loss of every rung that was trained."""
+    found: list[Curves] = []
+    for result in outcome.climb.rungs:
+        if result.candidate_digest is None:
+            continue
+        artefacts = store.get(result.candidate_digest, Candidate).artefacts
+        if RESULT not in artefacts:
+            continue
+        training = TrainingResult.from_json(store.blobs.get(artefacts[RESULT]))
+        for name, points in (("dev metric", training.dev_curve), ("loss", training.loss_curve)):
+            if points:
+                found.append(_curve(result.rung, name, points, best=training.best_step))
+    return tuple(found)
+
+
+def _curve(rung: str, name: str, points: tuple[Point, ...], *, best: int) -> Curves:
+    series = Series(name=name, points=tuple((float(p.step), p.value) for p in points))
+    return Curves(
+        title=f"{rung}: {name}",
+        x_label="step",
+        y_label=name,
+        series=(series,),
+        best_x=float(best),
+    )

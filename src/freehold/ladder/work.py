@@ -1,0 +1,255 @@
+"""Paid work, done once: building a candidate, running it on a split, probing its kept ability.
+
+Every piece of work has a key made of what it depends on. What is finished is found in the store; a
+run under way finds the examples that were answered before it was stopped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import TracebackType
+
+import numpy as np
+import psutil
+from pydantic import JsonValue
+
+from freehold import __version__
+from freehold.core.candidate import Candidate
+from freehold.core.measure import Estimate, Kept, Result, Run
+from freehold.core.outcome import Failed
+from freehold.core.record import Record, digest_json
+from freehold.core.snapshot import DevSplit, HeldOutSplit
+from freehold.evaluate.probes import ProbeResult, kept, measure_probes, probe_items
+from freehold.evaluate.runner import Journal, Meter, run_candidate
+from freehold.evaluate.scorers import Scorer
+from freehold.ladder.events import Phase, Progress
+from freehold.ladder.rung import Answerer, Rung, Variant
+from freehold.ladder.tools import Tools
+from freehold.models.door import Model
+from freehold.store.store import Store
+
+RESULTS_PER_WRITE = 32
+DEV_EXAMPLES_PER_CHECK = 150
+MIB = 1024 * 1024
+
+
+class BuildRecord(Record):
+    """A built candidate, and the wall seconds that building took, kept work included."""
+
+    candidate: Candidate
+    build_seconds: float
+
+
+class ProbeRun(Record):
+    """One model on the probes of one seed."""
+
+    results: tuple[ProbeResult, ...]
+
+
+@dataclass
+class MemoryWatch:
+    """The most resident memory of this process that was seen, in MiB."""
+
+    most_mib: float = 0.0
+    _process: psutil.Process = field(default_factory=psutil.Process)
+
+    def look(self) -> float:
+        """Take the present use into account and return the most seen."""
+        self.most_mib = max(self.most_mib, self._process.memory_info().rss / MIB)
+        return self.most_mib
+
+
+class ResultWriter:
+    """Keeps results in the ledger, several to a write; whatever happens, the last ones too."""
+
+    def __init__(self, store: Store, work: str) -> None:
+        self._store = store
+        self._work = work
+        self._waiting: list[tuple[str, str]] = []
+
+    def add(self, result: Result) -> None:
+        """Take one result; it is on disk after the next write."""
+        self._waiting.append((result.example_id, result.model_dump_json()))
+        if len(self._waiting) >= RESULTS_PER_WRITE:
+            self.write()
+
+    def write(self) -> None:
+        """Put what is waiting on disk."""
+        waiting, self._waiting = self._waiting, []
+        if waiting:
+            self._store.ledger.keep_results(self._work, waiting)
+
+    def __enter__(self) -> ResultWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.write()
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Does the work of one climb, and remembers it."""
+
+    tools: Tools
+    scorer: Scorer
+    dev: DevSplit
+    confidence: float
+    retry_failed: bool = False
+
+    def build(self, rung: Rung, variant: Variant) -> BuildRecord:
+        """Return the built candidate of a variant."""
+        tools = self.tools
+        base = tools.base().digest if rung.uses_model else None
+        key = self._key(
+            "build",
+            [rung.name, variant.spec, tools.task.question_digest, tools.train.digest, base],
+        )
+        found = tools.store.recall(key, BuildRecord)
+        if found is not None:
+            return found
+        started = tools.clock()
+        built = rung.build(variant, tools, self.dev_score)
+        seconds = tools.clock() - started + built.earlier_seconds
+        candidate = Candidate(
+            rung=rung.name,
+            question_digest=tools.task.question_digest,
+            spec={**variant.spec, **built.spec},
+            train_digest=tools.train.digest,
+            base_digest=base,
+            artefacts={name: tools.store.blobs.put(c) for name, c in built.files.items()},
+        )
+        record = BuildRecord(candidate=candidate, build_seconds=seconds)
+        tools.store.put(candidate)
+        tools.store.remember(key, record)
+        return record
+
+    def load(self, rung: Rung, candidate: Candidate) -> Answerer:
+        """Return something that answers, from the candidate's spec and files alone."""
+        blobs = self.tools.store.blobs
+        files = {name: blobs.get(digest) for name, digest in candidate.artefacts.items()}
+        return rung.load(candidate.spec, files, self.tools)
+
+    def run(
+        self, candidate: Candidate, answerer: Answerer, split: HeldOutSplit, *, phase: Phase
+    ) -> Run:
+        """Return the run of a candidate on a split; examples answered before are not asked again."""
+        store = self.tools.store
+        metric = self.tools.task.metric.to_json()
+        key = self._key("run", [candidate.digest, split.digest, metric])
+        found = store.recall(key, Run)
+        if found is not None and not (self.retry_failed and found.failures):
+            return found
+        known = self._known_results(key)
+        memory = MemoryWatch()
+        done = len(known)
+        total = len(split)
+
+        with ResultWriter(store, key) as writer:
+
+            def on_result(result: Result) -> None:
+                nonlocal done
+                writer.add(result)
+                done += 1
+                memory.look()
+                self.tools.on_progress(
+                    Progress(phase, min(done, total), total, candidate_name(candidate))
+                )
+
+            finished = run_candidate(
+                candidate.digest,
+                split,
+                answerer,
+                scorer=self.scorer,
+                journal=Journal(known=known, on_result=on_result),
+                meter=self._meter(memory, is_final=phase == "test"),
+                versions={"freehold": __version__},
+            )
+        store.remember(key, finished)
+        return finished
+
+    def dev_score(self, answerer: Answerer) -> float:
+        """Return the mean score of something under construction on a part of dev.
+
+        A failure counts as wrong. The part is the same every time, so that scores compare.
+        """
+        part = self.dev.model_copy(update={"examples": self.dev.examples[:DEV_EXAMPLES_PER_CHECK]})
+        total = 0.0
+
+        def on_result(result: Result) -> None:
+            nonlocal total
+            if not isinstance(result.outcome, Failed):
+                total += result.outcome.score
+
+        run_candidate(
+            "under construction",
+            part,
+            answerer,
+            scorer=self.scorer,
+            journal=Journal(on_result=on_result),
+            meter=Meter(clock=self.tools.clock, latency_examples=0),
+            versions={},
+        )
+        return total / len(part) if len(part) else 0.0
+
+    def kept(self, before: Model, after: Model, *, items: int, seed: int) -> Kept:
+        """Return the kept ability of `after`, paired with `before` on the same fresh probes."""
+        first = self._probes(before, items=items, seed=seed, detail="base")
+        second = self._probes(after, items=items, seed=seed, detail="candidate")
+        return kept(
+            first.results,
+            second.results,
+            confidence=self.confidence,
+            seed=seed,
+            rng=np.random.default_rng(seed),
+        )
+
+    def _probes(self, model: Model, *, items: int, seed: int, detail: str) -> ProbeRun:
+        key = self._key("probes", [model.digest, items, seed])
+        found = self.tools.store.recall(key, ProbeRun)
+        if found is not None:
+            return found
+
+        def progress(done: int, total: int) -> None:
+            self.tools.on_progress(Progress("kept ability", done, total, detail))
+
+        run = ProbeRun(
+            results=measure_probes(model, probe_items(items, seed), on_progress=progress)
+        )
+        self.tools.store.remember(key, run)
+        return run
+
+    def _known_results(self, key: str) -> list[Result]:
+        known = [Result.from_json(text) for text in self.tools.store.ledger.results(key).values()]
+        if not self.retry_failed:
+            return known
+        failed = [r.example_id for r in known if isinstance(r.outcome, Failed)]
+        self.tools.store.ledger.forget_results(key, failed)
+        return [result for result in known if result.example_id not in set(failed)]
+
+    def _meter(self, memory: MemoryWatch, *, is_final: bool) -> Meter:
+        if is_final:
+            return Meter(clock=self.tools.clock, peak_memory_mib=memory.look)
+        return Meter(clock=self.tools.clock, latency_examples=0)
+
+    def _key(self, kind: str, parts: list[JsonValue]) -> str:
+        return digest_json(kind, [__version__, *parts])
+
+
+def untouched(items: int) -> Kept:
+    """Return the kept ability of a rung that changes no weights: all of it, by construction."""
+    return Kept(ratio=Estimate(mean=1.0, low=1.0, high=1.0, n=max(items, 1), method="delta"))
+
+
+def candidate_name(candidate: Candidate) -> str:
+    """Return the variant of a candidate for people, such as `k=4`."""
+    shown = [
+        f"{key}={value}" if not isinstance(value, str) else value
+        for key, value in candidate.spec.items()
+        if key in {"baseline", "k", "documents", "r", "learning_rate"}
+    ]
+    return " ".join(shown)
