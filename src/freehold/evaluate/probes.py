@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
@@ -18,11 +20,13 @@ from freehold.core.message import Message
 from freehold.core.outcome import Failed, Outcome, Scored
 from freehold.core.record import Record
 from freehold.data.procedural import FAMILIES, probe_world
-from freehold.evaluate.statistics import paired_difference, wilson, z_value
+from freehold.evaluate.statistics import paired_difference, z_value
 from freehold.models.door import Generation, Model
 
 MAX_TOKENS = 96
 """More than the longest right answer of a probe needs."""
+
+_BISECTIONS = 60
 
 
 class Probe(Record):
@@ -136,6 +140,8 @@ def kept(
                 n=len(ids),
                 before=sum(old.values()) / len(ids),
                 after=sum(new.values()) / len(ids),
+                lost=sum(old[i] > new[i] for i in ids),
+                gained=sum(old[i] < new[i] for i in ids),
                 points_lost=paired_difference(
                     old, new, binary=True, confidence=confidence, rng=rng
                 ),
@@ -153,55 +159,103 @@ def kept(
 def kept_ratio(
     before: Sequence[float], after: Sequence[float], *, confidence: float = 0.95
 ) -> Estimate:
-    """Return the ratio of the means of paired scores, after over before, with its interval.
+    """Return the ratio of two paired proportions, after over before, with its score interval.
 
-    The interval is ratio * exp(+-z se), where se^2 is the variance of a_i / mean(a) - b_i / mean(b)
-    over n: the delta method on the logarithm. For binary scores se^2 is (lost + gained) / (right
-    before * right after), in counts. Source: Desu and Raghavarao (2004), Nonparametric statistical
-    methods for complete and censored data, p. 184; Bonett and Price (2006), Confidence intervals for
-    a ratio of binomial proportions based on paired data, Statistics in Medicine 25, 3039-3047.
+    The bounds are the ratios d at which the score test of "after = d before" is just significant,
+    with the restricted maximum-likelihood estimate of the discordant share. Its lower side misses at
+    most as often as it says; the simpler interval on the logarithm was seen to miss twice as often
+    (docs/evaluate.md). Source: Tang, Tang and Chan (2003), On tests of equivalence via
+    non-unity relative risk for matched-pair design, Statistics in Medicine 22, 1217-1233; Nam and
+    Blackwelder (2002), Analysis of the ratio of marginal probabilities in a matched-pair setting,
+    Statistics in Medicine 21, 689-699.
 
-    Where no item moved, the ratio is 1 and so are its bounds. With nothing right before there is
-    nothing to keep: the mean is None. With nothing right after, the upper bound is Wilson's bound
-    of the mean after, over the mean before.
+    Where no item moved, the ratio is 1 and so are its bounds; `kept_p_value` says how much that
+    shows. With nothing right before there is nothing to keep: the mean is None.
+
+    Raises:
+        ValueError: a score is neither 0 nor 1.
     """
-    count = len(before)
-    if count == 0 or not any(before):
+    moved = _Moved.between(before, after)
+    if moved.before == 0:
         return Estimate(mean=None, low=0.0, high=1.0, n=0)
-    old, new = np.asarray(before, dtype=np.float64), np.asarray(after, dtype=np.float64)
-    if np.array_equal(old, new):
-        return Estimate(mean=1.0, low=1.0, high=1.0, n=count, method="delta")
-    base, now = float(np.mean(old)), float(np.mean(new))
-    if now == 0.0:
-        high = wilson(0, count, confidence=confidence)[1] / base
-        return Estimate(mean=0.0, low=0.0, high=high, n=count, method="delta")
-    ratio = now / base
-    spread = math.sqrt(float(np.mean((new / now - old / base) ** 2)) / count)
-    factor = math.exp(z_value(confidence) * spread)
-    return Estimate(mean=ratio, low=ratio / factor, high=ratio * factor, n=count, method="delta")
+    if moved.lost == moved.gained == 0:
+        return Estimate(mean=1.0, low=1.0, high=1.0, n=len(before), method="score")
+    z = z_value(confidence)
+    ratio = moved.after / moved.before
+    low = _crossing(lambda d: moved.score(d) > z, ends=(0.0, ratio))
+    above = 2.0 * ratio + 1.0
+    while moved.score(above) > -z:
+        above *= 2.0
+    high = _crossing(lambda d: moved.score(d) < -z, ends=(above, ratio))
+    return Estimate(mean=ratio, low=low, high=high, n=len(before), method="score")
 
 
-def kept_p_value(found: Kept, bar: float, *, confidence: float = 0.95) -> float:
-    """Return the one-sided p-value of "less than `bar` is kept", at the level of the interval.
+def kept_p_value(found: Kept, bar: float) -> float:
+    """Return the one-sided p-value of "less than `bar` is kept", by the score test of `kept_ratio`.
 
-    From the normal distribution behind the interval of `kept_ratio`. Where no item moved it has no
-    width, and p is the chance that none of the items that were right before is lost if each is kept
-    with chance `bar`: bar ** right before. Without families (nothing was trained) that is no sample,
-    and p is 0.
+    Without families there is no sample, as nothing was trained: 0 where the ratio meets the bar.
     """
     ratio = found.ratio
-    if ratio.mean is None or ratio.low <= 0.0:
+    if ratio.mean is None:
         return 1.0
     if bar <= 0.0:
         return 0.0
-    spread = math.log(ratio.high / ratio.low) / (2.0 * z_value(confidence))
-    distance = math.log(ratio.mean / bar)
-    if spread > 0.0:
-        return NormalDist().cdf(-distance / spread)
-    if distance < 0.0:
-        return 1.0
-    right_before = sum(family.n * family.before for family in found.families)
-    return math.pow(bar, right_before) if found.families else 0.0
+    if not found.families:
+        return 0.0 if ratio.low >= bar else 1.0
+    moved = _Moved(
+        both=sum(round(f.n * f.before) - f.lost for f in found.families),
+        lost=sum(family.lost for family in found.families),
+        gained=sum(family.gained for family in found.families),
+    )
+    return NormalDist().cdf(-moved.score(bar))
+
+
+@dataclass(frozen=True)
+class _Moved:
+    """Items right before and after, before only, and afterwards only."""
+
+    both: int
+    lost: int
+    gained: int
+
+    @classmethod
+    def between(cls, before: Sequence[float], after: Sequence[float]) -> _Moved:
+        if any(score not in (0.0, 1.0) for score in (*before, *after)):
+            raise ValueError("a probe's score is 0 or 1")
+        pairs = Counter(zip(before, after, strict=True))
+        return cls(both=pairs[1.0, 1.0], lost=pairs[1.0, 0.0], gained=pairs[0.0, 1.0])
+
+    @property
+    def before(self) -> int:
+        return self.both + self.lost
+
+    @property
+    def after(self) -> int:
+        return self.both + self.gained
+
+    def score(self, ratio: float) -> float:
+        """Return the score statistic of "after = ratio before": it falls as the ratio rises."""
+        total = self.both + self.lost + self.gained
+        a = total * (1.0 + ratio)
+        b = self.before * ratio * ratio - (self.after + 2.0 * self.lost)
+        c = self.lost * (1.0 - ratio)
+        share = (math.sqrt(max(0.0, b * b - 4.0 * a * c)) - b) / (2.0 * a)
+        variance = a * share + total * (ratio - 1.0)
+        distance = self.after - self.before * ratio
+        if variance <= 0.0:
+            return 0.0 if distance == 0.0 else math.copysign(math.inf, distance)
+        return distance / math.sqrt(variance)
+
+
+def _crossing(is_outside: Callable[[float], bool], *, ends: tuple[float, float]) -> float:
+    outside, inside = ends
+    for _ in range(_BISECTIONS):
+        middle = (outside + inside) / 2.0
+        if is_outside(middle):
+            outside = middle
+        else:
+            inside = middle
+    return outside
 
 
 def _scores(results: Sequence[ProbeResult]) -> Mapping[str, float]:

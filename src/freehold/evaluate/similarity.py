@@ -113,12 +113,13 @@ def chrf(answer: str, target: str) -> float:
     for order in range(1, orders + 1):
         said, sought = _ngrams(answered, order), _ngrams(wanted, order)
         shared = sum((said & sought).values())
-        precision += shared / (len(answered) - order + 1) / orders
-        recall += shared / (len(wanted) - order + 1) / orders
+        precision += shared / (len(answered) - order + 1)
+        recall += shared / (len(wanted) - order + 1)
     if precision + recall == 0.0:
         return 0.0
+    # Divided after the sum, so that a perfect match is exactly 1.
+    precision, recall = precision / orders, recall / orders
     factor = _CHRF_BETA**2
-    # Rounding must not lift a perfect match above 1.
     return min(1.0, (1 + factor) * precision * recall / (factor * precision + recall))
 
 
