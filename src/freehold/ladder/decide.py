@@ -7,6 +7,7 @@ most 1 - confidence for the whole ladder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,12 @@ from freehold.core.measure import Estimate, Kept, Verdict
 from freehold.core.sections import Bar
 from freehold.evaluate.estimates import Evidence
 from freehold.evaluate.probes import kept_p_value
-from freehold.evaluate.statistics import holm, need_more
+from freehold.evaluate.statistics import (
+    NEED_MORE_CEILING,
+    binomial_p_value,
+    holm,
+    need_more,
+)
 from freehold.ladder.cost import break_even, total_cost
 from freehold.ladder.recommend import Paired, Recommendation, recommend
 from freehold.report import numbers
@@ -113,11 +119,24 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
             return Judgement(wanted, reasons or None, parts[0].need_more)
     if step is None:
         return Judgement(Verdict.PASS)
-    further = None
-    if _quality_p(contender) > step:
-        judged = contender.evidence.judged
-        further = need_more(judged, bar.quality, confidence=1.0 - 2.0 * step)
+    # Where kept ability is the weak part, further test examples would not settle it.
+    weak = _quality_p(contender) > step
+    further = _need_more_together(contender.evidence.judged, bar, step=step) if weak else None
     return Judgement(Verdict.UNDECIDED, f"{numbers.plural(count, 'rung')} judged together", further)
+
+
+def _need_more_together(judged: Estimate, bar: Bar, *, step: float) -> int | None:
+    """Return how many further examples bring the p-value down to `step`, at the present mean."""
+    further = need_more(judged, bar.quality, confidence=1.0 - 2.0 * step)
+    if further is None or judged.mean is None or judged.method != "wilson":
+        return further
+    # Binary scores are judged by the exact test, which the normal formula only approaches.
+    while further <= NEED_MORE_CEILING:
+        total = judged.n + further
+        if binomial_p_value(math.floor(judged.mean * total), total, bar=bar.quality) <= step:
+            return further
+        further += max(1, further // 100)
+    return None
 
 
 def _judge_quality(found: Evidence, bar: Bar) -> Judgement:

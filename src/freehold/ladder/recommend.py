@@ -12,8 +12,8 @@ from freehold.core.sections import Bar, Volume
 from freehold.ladder.cost import break_even
 from freehold.report import numbers
 
-TRAINED_RUNGS = frozenset({"lora"})
-"""Rungs that change a model's weights: where another rung is recommended, fine-tuning is not."""
+UNTRAINED_RUNGS = frozenset({"baseline", "zero_shot", "few_shot", "structured", "retrieve"})
+"""Rungs that change no model's weights: where one of them is recommended, fine-tuning is not."""
 
 Paired: TypeAlias = Callable[[str, str], Difference | None]
 """The paired difference of two rungs' quality, first minus second; None where none exists."""
@@ -49,7 +49,7 @@ def recommend(
     best = min(passed, key=_total)
     others = _neighbours(best, rungs)
     lines = [_headline(best, bar)]
-    if best.rung not in TRAINED_RUNGS:
+    if best.rung in UNTRAINED_RUNGS:
         lines.append(f"Do not fine-tune: {best.rung} meets the bar without training a model")
     lines.extend(_versus(best, other, paired(best.rung, other.rung)) for other in others)
     lines.append(_volume_line(best, others, volume))
@@ -93,15 +93,16 @@ def _versus(best: RungResult, other: RungResult, difference: Difference | None) 
         low, high = (numbers.signed_points(bound) for bound in (difference.low, difference.high))
         gap = abs(difference.mean) * 100
         word = "higher" if difference.mean > 0 else "lower"
-        said = f"{gap:.1f} points {word}" if difference.mean else "the same quality"
-        parts.append(f"{said} [{low} {high}] {numbers.p_value(difference.p_value)}")
+        distance = f"{gap:.1f} points {word}" if difference.mean else "the same quality"
+        parts.append(f"{distance} [{low} {high}] {numbers.p_value(difference.p_value)}")
     if best.cost is not None and other.cost is not None:
         ours, theirs = best.cost.dollars_per_1k, other.cost.dollars_per_1k
         parts.append(_ratio(ours, theirs, less="cheaper a request", more="dearer a request"))
     if best.seconds_p95 and other.seconds_p95:
         faster = other.seconds_p95 / best.seconds_p95
         parts.append(_times(faster, "faster") if faster >= 1 else _times(1 / faster, "slower"))
-    return f"vs {other.rung}: " + ", ".join(part for part in parts if part)
+    said = ", ".join(part for part in parts if part)
+    return f"vs {other.rung}: {said}" if said else ""
 
 
 def _ratio(ours: float, theirs: float, *, less: str, more: str) -> str:
@@ -168,7 +169,9 @@ def _without_a_pass(rungs: Sequence[RungResult], bar: Bar) -> tuple[str, ...]:
         return (f"No rung was measured{_first_reason(rungs)}",)
     best = max(scored, key=_mean)
     wanted = numbers.bar_value(bar.quality)
-    lines = [f"No rung meets the bar: the best is {best.rung}, {_against(best, wanted)}"]
+    is_open = any(rung.verdict is Verdict.UNDECIDED for rung in rungs)
+    claim = "No rung is shown to meet the bar" if is_open else "No rung meets the bar"
+    lines = [f"{claim}: the best is {best.rung}, {_against(best, wanted)}"]
     lines.extend(_more_labels(scored, bar))
     if best.quality is not None and best.quality.high < bar.quality:
         lines.append(
