@@ -10,7 +10,19 @@ from pydantic import JsonValue
 from freehold.core.measure import Difference, Estimate
 from freehold.core.record import Record
 from freehold.report import findings, numbers
-from freehold.report.lines import Line, Look, Role, Span, clean, elide, line, render, spread, wrap
+from freehold.report.lines import (
+    Line,
+    Look,
+    Role,
+    Span,
+    clean,
+    elide,
+    line,
+    look_of,
+    render,
+    spread,
+    wrap,
+)
 from freehold.report.words import answer_text, inline_difference
 
 _SHOWN = 1
@@ -78,7 +90,7 @@ def comparison(
 
     `shown` broken examples are listed; the last line says how many more there are.
     """
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     lines = [*_sides(compared, look), *_net(compared, look)]
     worst = compared.worst_slice
     if worst is not None:
@@ -93,7 +105,7 @@ def eval_one_table(
     answers: Sequence[OneAnswer], *, width: int = 88, ascii: bool = False, color: bool = False
 ) -> str:
     """Return the answers of all rungs to one input: the extracted answer beside the raw output."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     name_width = max([10, *(len(elide(clean(a.rung), 16)) for a in answers)])
     texts = [elide(answer_text(a.value), 24) for a in answers]
     answered = [len(t) for t, a in zip(texts, answers, strict=True) if a.state == "answered"]

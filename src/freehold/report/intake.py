@@ -10,7 +10,18 @@ from freehold.core.sections import LadderSection
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.report import findings, numbers
-from freehold.report.lines import Line, Look, Span, clean, elide, labelled, line, render, spread
+from freehold.report.lines import (
+    Line,
+    Look,
+    Span,
+    clean,
+    elide,
+    labelled,
+    line,
+    look_of,
+    render,
+    spread,
+)
 
 _COLUMN = 13
 _NOTE_COLUMN = 38
@@ -40,7 +51,7 @@ def snapshot_lines(
     snapshot: Snapshot, task: Task, *, width: int = 88, ascii: bool = False, color: bool = False
 ) -> str:
     """Return the two lines that a climb starts with: what the data is, and how it was split."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     rows = sum(source.rows for source in snapshot.sources)
     parts = [f"{numbers.count(rows)} rows", _format(snapshot), *_target(task)]
     facts = " · ".join(part for part in parts if part)
@@ -55,7 +66,7 @@ def snapshot_lines(
 
 def defaults_line(task: Task, *, width: int = 88, ascii: bool = False, color: bool = False) -> str:
     """Return the line that says which defaults hold where there is no task file."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     text = (
         f"No task.yaml, so defaults: {findings.bar_text(task.bar)}, {clean(task.base.id)},"
         f" stop={task.ladder.stop}"
@@ -74,7 +85,7 @@ def init_lines(
     color: bool = False,
 ) -> str:
     """Return what `init` saw: format, target, lengths, duplicates and split."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     rows = sum(source.rows for source in snapshot.sources)
     facts: dict[str, str] = {}
     facts["format"] = " · ".join(part for part in (_format(snapshot), _dropped(snapshot)) if part)
@@ -102,7 +113,7 @@ def plan_table(
 
     `within` says what the totals were held against: `within budget $25`.
     """
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     name_width = max([12, *(len(elide(clean(row.rung), 16)) for row in rows)])
     head = f"  {'rung'.ljust(name_width)}{'time':>6}{'cost':>9}    memory"
     lines: list[Line] = [line(Span(head, "muted"))]
@@ -126,7 +137,7 @@ def check_heading(
     color: bool = False,
 ) -> str:
     """Return the first line of `check`: the file, and how many errors and warnings it has."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     right = line(
         Span("✗ " if errors else "✓ ", "fail" if errors else "pass"),
         numbers.plural(errors, "error"),

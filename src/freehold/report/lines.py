@@ -43,6 +43,8 @@ ASCII: Mapping[str, str] = {
     "■": "#",
 }
 
+LEAST_WIDTH = 48
+
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 ASCII_SPINNER = "|/-\\"
 
@@ -81,6 +83,11 @@ class Look:
 
 
 Line: TypeAlias = Sequence[Span]
+
+
+def look_of(width: int, *, ascii: bool, color: bool) -> Look:
+    """Return how to draw in a terminal of `width` columns; narrower than `LEAST_WIDTH` is not drawn."""
+    return Look(width=max(width, LEAST_WIDTH), ascii=ascii, color=color)
 
 
 def line(*parts: str | Span) -> tuple[Span, ...]:
@@ -129,6 +136,9 @@ def labelled(label: str, text: str, *, look: Look, indent: int = 2, column: int 
 def spread(left: Sequence[Span], right: Sequence[Span], limit: int) -> list[Line]:
     """Return one line with `left` and `right` at its ends, or two where they do not fit."""
     gap = limit - width(left) - width(right)
+    if gap < 2 and width(right) + 2 > limit:
+        words = "".join(span.text for span in right)
+        return [tuple(left), *(line("  " + part) for part in wrap(words, limit - 2))]
     if gap < 2:
         return [tuple(left), (Span("  "), *right)]
     return [(*left, Span(" " * gap), *right)]

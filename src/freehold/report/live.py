@@ -25,6 +25,7 @@ from freehold.report.lines import (
     clean,
     elide,
     line,
+    look_of,
     render,
     spread,
 )
@@ -101,11 +102,11 @@ def live_rows(
         live: the state of the climb.
         bar: the bar that is drawn into every strip.
         tick: turns the spinner; any whole number.
-        width: the columns of the terminal, at least 40.
+        width: the columns of the terminal; fewer than 48 count as 48.
         ascii: whether symbols outside ASCII are replaced by their stand-ins.
         color: whether ANSI colours are used, besides the symbols.
     """
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     lines = [*_heading(live, look)]
     frame = _Frame(
         bar=bar.quality,
@@ -167,7 +168,9 @@ def _heading(live: LiveClimb, look: Look) -> list[Line]:
     facts = [f"{numbers.count(live.test_examples)} test", f"stop={live.stop}"]
     if live.budget:
         facts.append(f"budget {live.budget}")
-    left = line(Span(live.climb_id, "strong"), f" {clean(live.task)} · {' · '.join(facts)}")
+    about = f" {clean(live.task)} · {' · '.join(facts)}"
+    room = look.width - len(live.climb_id)
+    left = line(Span(live.climb_id, "strong"), elide(about, room))
     right = f"elapsed {numbers.clock(live.elapsed_seconds)}"
     if live.eta_seconds is not None:
         right += f"  eta {numbers.rough(live.eta_seconds)}"

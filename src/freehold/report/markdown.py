@@ -10,7 +10,7 @@ from freehold.core.task import Task
 from freehold.report import findings, numbers
 from freehold.report.markup import visible
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
 _AFTER_A_BREAK = re.compile(r"\s+")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from freehold.core.errors import Problem, Where
 from freehold.report import numbers
-from freehold.report.lines import Line, Look, Role, Span, clean, line, render, spread, wrap
+from freehold.report.lines import Line, Role, Span, clean, line, look_of, render, spread, wrap
 
 _LONGEST_LINE = 400
 
@@ -15,7 +15,7 @@ def problem_text(
     problem: Problem, *, width: int = 88, ascii: bool = False, color: bool = False
 ) -> str:
     """Return one problem as text: `error[CFG-001]: ...`, the place with its caret, cause, help."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     return render(_problem(problem), look)
 
 
@@ -31,7 +31,7 @@ def problems_text(
 
     The last line names the file where all problems share one, and the exit code where it is given.
     """
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     lines = [row for problem in problems for row in _problem(problem)]
     if len(problems) > 1:
         files = {p.where.file for p in problems if p.where is not None and p.where.file}
@@ -46,7 +46,7 @@ def warning_lines(
     problems: Sequence[Problem], *, width: int = 88, ascii: bool = False, color: bool = False
 ) -> str:
     """Return findings as `check` lists them: `! DAT-014  ...` with the way out below."""
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     lines: list[Line] = []
     for problem in problems:
         mark, role = _mark(problem)

@@ -23,6 +23,7 @@ from freehold.report.lines import (
     elide,
     labelled,
     line,
+    look_of,
     render,
     spread,
     to_ascii,
@@ -68,11 +69,11 @@ def climb_table(
         climb: what was measured.
         task: the task it was measured for; its bar and its prices are shown.
         climb_id: the handle of the climb, such as `c12`.
-        width: the columns of the terminal, at least 40.
+        width: the columns of the terminal; fewer than 48 count as 48.
         ascii: whether symbols outside ASCII are replaced by their stand-ins.
         color: whether ANSI colours are used, besides the symbols.
     """
-    look = Look(width=max(width, 40), ascii=ascii, color=color)
+    look = look_of(width, ascii=ascii, color=color)
     lines = [
         *_heading(climb, task, climb_id=climb_id, look=look),
         *_table(climb, task.bar, look),
