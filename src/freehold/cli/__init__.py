@@ -1,1 +1,1 @@
-"""Parse, call, print."""
+"""The command `freehold`: parse, call, print. The only room that reads the environment."""

@@ -1,0 +1,70 @@
+"""The environment, read once into a value; nothing below this room sees `os.environ`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+
+PREFIX = "FREEHOLD_"
+
+QUIET_LIBRARIES: Mapping[str, str] = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TQDM_DISABLE": "1",
+}
+OFFLINE_LIBRARIES: Mapping[str, str] = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_DATASETS_OFFLINE": "1",
+}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What Freehold takes from the environment.
+
+    `settings` maps a dotted key of the task file to its text and the variable that gave it.
+    """
+
+    settings: Mapping[str, tuple[str, str]]
+    is_ci: bool
+    no_color: bool
+    is_dumb_terminal: bool
+    shell: str
+
+
+def read_environment(variables: Mapping[str, str]) -> Environment:
+    """Understand the variables: `FREEHOLD_BAR__QUALITY=0.85` is the setting `bar.quality`."""
+    settings = {
+        name.removeprefix(PREFIX).lower().replace("__", "."): (value, name)
+        for name, value in sorted(variables.items())
+        if name.startswith(PREFIX) and len(name) > len(PREFIX)
+    }
+    return Environment(
+        settings=settings,
+        is_ci=variables.get("CI", "").lower() not in {"", "0", "false"},
+        no_color=bool(variables.get("NO_COLOR")),
+        is_dumb_terminal=variables.get("TERM") == "dumb",
+        shell=PurePath(variables.get("SHELL", "")).name,
+    )
+
+
+def prepare_libraries(*, online: bool) -> None:
+    """Tell the libraries to be quiet and, unless `online`, to touch no network.
+
+    Has to run before they are imported: they read these variables at import.
+    """
+    os.environ.update(QUIET_LIBRARIES)
+    if online:
+        for name in OFFLINE_LIBRARIES:
+            os.environ.pop(name, None)
+    else:
+        os.environ.update(OFFLINE_LIBRARIES)

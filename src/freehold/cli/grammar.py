@@ -1,0 +1,263 @@
+"""Every verb and every flag, as one table: the parser, the help and the completion read it.
+
+Nothing heavier than dataclasses is imported here, so that help and completion are instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["switch", "text", "count", "share", "choice"]
+Completes: TypeAlias = Literal["nothing", "file", "folder", "id", "model", "code", "example"]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag.
+
+    `names` are its spellings, the long one last. `kind` says what value it takes: none, text, a
+    count of at least 1, a count or a share, or one of `choices`. `is_optional` marks a value that
+    may be left out. `completes` says what a shell may offer for the value.
+    """
+
+    names: tuple[str, ...]
+    help: str
+    kind: Kind = "switch"
+    value: str = ""
+    choices: tuple[str, ...] = ()
+    is_optional: bool = False
+    is_repeatable: bool = False
+    completes: Completes = "nothing"
+
+    @property
+    def key(self) -> str:
+        """The flag's name in an `Invocation`: the long spelling without dashes."""
+        return self.names[-1].lstrip("-")
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb: what it takes, what it does, and how people type it.
+
+    `name` may be two words (`train scratch`). `at_least` and `at_most` bound the arguments;
+    `at_most` None is no bound. `examples` are command lines with what they do.
+    """
+
+    name: str
+    arguments: str
+    summary: str
+    about: str
+    examples: tuple[tuple[str, str], ...]
+    flags: tuple[Flag, ...] = ()
+    at_least: int = 0
+    at_most: int | None = 0
+    completes: Completes = "nothing"
+
+
+EXAMPLES = ("ticket-routing",)
+RUNGS = ("baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora")
+
+GLOBAL_FLAGS: tuple[Flag, ...] = (
+    Flag(("-C", "--directory"), "work in DIR", kind="text", value="DIR", completes="folder"),
+    Flag(
+        ("-s", "--set"),
+        "override one setting; may be repeated",
+        kind="text",
+        value="KEY=VALUE",
+        is_repeatable=True,
+    ),
+    Flag(("-n", "--limit"), "use at most N test examples", kind="count", value="N"),
+    Flag(("-y", "--yes"), "answer yes: overwrite what would be kept"),
+    Flag(("--json",), "print one JSON object on stdout"),
+    Flag(
+        ("--display",),
+        "progress: rich, plain, json or none",
+        kind="choice",
+        value="MODE",
+        choices=("rich", "plain", "json", "none"),
+    ),
+    Flag(("--no-color",), "no colour (NO_COLOR does the same)"),
+    Flag(("-q", "--quiet"), "only results and errors"),
+    Flag(("-v", "--verbose"), "also what libraries log"),
+    Flag(("--offline",), "touch no network (the default)"),
+    Flag(("--online",), "allow downloads of what the task file names"),
+    Flag(("--strict",), "exit 4 where a verdict is UNDECIDED; warnings are errors"),
+    Flag(("--dry-run",), "print the resolved plan, do nothing"),
+    Flag(("--version",), "print the version"),
+    Flag(("-h", "--help"), "print this help"),
+)
+
+TOP_FLAGS: tuple[Flag, ...] = (
+    Flag(
+        ("--install-completion",),
+        "install completion for your shell (--dry-run prints it)",
+        kind="choice",
+        value="SHELL",
+        choices=("bash", "zsh", "fish"),
+        is_optional=True,
+    ),
+)
+
+_RETRY = Flag(("--retry-failed",), "try failed examples again; old failures stand until then")
+_MAX_FAILED = Flag(
+    ("--max-failed",),
+    "stop a rung after so many failures (20), or such a share (5%)",
+    kind="share",
+    value="COUNT|SHARE",
+)
+
+VERBS: tuple[Verb, ...] = (
+    Verb(
+        name="init",
+        arguments="[FILE | --example NAME]",
+        summary="look at your data, write task.yaml",
+        about="Looks at FILE, shows what was found, and writes task.yaml (9 lines),\n"
+        "freehold.lock and .freehold/. FILE itself is never changed.",
+        examples=(
+            ("freehold init data/examples.jsonl", "settings for your own data"),
+            ("freehold init --example ticket-routing", "a bundled task to play with"),
+        ),
+        flags=(
+            Flag(
+                ("--example",),
+                "copy a bundled example: " + ", ".join(EXAMPLES),
+                kind="text",
+                value="NAME",
+                completes="example",
+            ),
+        ),
+        at_most=1,
+        completes="file",
+    ),
+    Verb(
+        name="check",
+        arguments="[DATA]",
+        summary="find mistakes in settings and data before they cost time",
+        about="Reads task.yaml and the data as a climb would, and reports every problem.",
+        examples=(
+            ("freehold check", "settings and data"),
+            ("freehold check --plan", "also time, cost and memory of each rung"),
+            ("freehold check --explain DAT-003", "what a code means"),
+        ),
+        flags=(
+            Flag(("--plan",), "estimate time, cost and memory of each rung"),
+            Flag(("--where",), "print where each setting comes from"),
+            Flag(
+                ("--explain",),
+                "print the page of an error code",
+                kind="text",
+                value="CODE",
+                completes="code",
+            ),
+            Flag(
+                ("--schema",),
+                "print a JSON Schema: task, climb or eval",
+                kind="choice",
+                value="SHAPE",
+                choices=("task", "climb", "eval"),
+            ),
+        ),
+        at_most=1,
+        completes="file",
+    ),
+    Verb(
+        name="climb",
+        arguments="[DATA]",
+        summary="measure every rung, recommend the cheapest that meets the bar",
+        about="Climbs the ladder on task.yaml, or on DATA with defaults. Type it again to resume:\n"
+        "finished rungs and finished examples are not paid for twice. ^C pauses.",
+        examples=(
+            ("freehold climb", "the task of this folder"),
+            ("freehold climb examples.jsonl", "no settings at all"),
+            ("freehold climb -n 100 -s bar.quality=0.9", "100 test examples, a higher bar"),
+            ("freehold climb --json > climb.json", "for programs"),
+        ),
+        flags=(_RETRY, _MAX_FAILED),
+        at_most=1,
+        completes="file",
+    ),
+    Verb(
+        name="report",
+        arguments="[ID]",
+        summary="show a climb again, or the difference of two",
+        about="Shows the climb ID (c12), or the last one. Nothing is measured.",
+        examples=(
+            ("freehold report", "the last climb"),
+            ("freehold report c2 --against c1", "what got better, what broke"),
+            ("freehold report --open", "the page, in the browser"),
+            ("freehold report c2 --format csv > c2.csv", "for a spreadsheet"),
+        ),
+        flags=(
+            Flag(
+                ("--against",),
+                "compare with another climb, on the same examples",
+                kind="text",
+                value="ID",
+                completes="id",
+            ),
+            Flag(("--open",), "open the HTML report in the browser"),
+            Flag(
+                ("--format",),
+                "print as html, md, json, csv, junit or lm-eval",
+                kind="choice",
+                value="FORMAT",
+                choices=("html", "md", "json", "csv", "junit", "lm-eval"),
+            ),
+        ),
+        at_most=1,
+        completes="id",
+    ),
+    Verb(
+        name="eval",
+        arguments="MODEL",
+        summary="measure one model or rung; -i asks all rungs one question",
+        about="MODEL is a candidate of a climb (c12/lora), a model folder, or with -i a climb (c12).",
+        examples=(
+            ("freehold eval c1/few_shot", "one rung on the test examples"),
+            ("freehold eval ./my-model", "a folder, with the instruction alone"),
+            ('freehold eval c1 -i "I was charged twice" --expect billing', "every rung, one input"),
+        ),
+        flags=(
+            Flag(("-i", "--input"), "ask this, print every rung's answer", "text", "TEXT"),
+            Flag(("--expect",), "the right answer to -i: marks who is right", "text", "TEXT"),
+            _RETRY,
+            _MAX_FAILED,
+        ),
+        at_least=1,
+        at_most=1,
+        completes="model",
+    ),
+    Verb(
+        name="train scratch",
+        arguments="FOLDER",
+        summary="train a small language model from nothing into FOLDER",
+        about="Trains tokenizer and weights on procedural tasks and your texts. Settings of the run\n"
+        "are given with -s. Type it again to resume at the last checkpoint.",
+        examples=(
+            ("freehold train scratch my-model -s tokens=2000000", "a first small model"),
+            ("freehold train scratch my-model --text notes.txt", "with your own text"),
+        ),
+        flags=(
+            Flag(
+                ("--text",),
+                "a text file to learn from; may be repeated",
+                kind="text",
+                value="FILE",
+                is_repeatable=True,
+                completes="file",
+            ),
+        ),
+        at_least=1,
+        at_most=1,
+        completes="folder",
+    ),
+)
+
+VERB_BY_NAME: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
+
+
+def flags_of(verb: Verb | None) -> tuple[Flag, ...]:
+    """Return the flags that may stand with `verb`; None is the bare command."""
+    return (*GLOBAL_FLAGS, *(TOP_FLAGS if verb is None else verb.flags))

@@ -1,0 +1,64 @@
+"""The help pages, made from the grammar: at most 88 columns, ending with what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS, Flag, Verb
+
+_COLUMN = 28
+
+_HEAD = """\
+Freehold finds the cheapest thing that does your task well enough, measured on your own
+data, on your own machine.
+
+usage: freehold VERB [ARGUMENTS] [FLAGS]
+       freehold                     where this task stands, and what to do next
+"""
+
+_TAIL = """\
+start: freehold climb examples.jsonl            your own data, no settings
+       freehold init --example ticket-routing   a bundled example
+more:  freehold VERB --help
+"""
+
+_EXIT = """\
+exit codes: 0 ok   1 unexpected   2 usage, settings or data   3 bar not met
+            4 undecided, with --strict   130 interrupted, resumable
+"""
+
+
+def top_help() -> str:
+    """Return the page of `freehold --help`: one line per verb, the flags, what to type first."""
+    verbs = ["verbs:", *(f"  {verb.name:<15}{verb.summary}" for verb in VERBS), ""]
+    flags = ["flags, with every verb:", *_flag_lines((*GLOBAL_FLAGS, *TOP_FLAGS)), ""]
+    return "\n".join([_HEAD, *verbs, *flags, _EXIT, _TAIL])
+
+
+def verb_help(verb: Verb) -> str:
+    """Return the page of one verb: what it does, examples, its flags."""
+    lines = [f"usage: freehold {verb.name} {verb.arguments} [FLAGS]", "", verb.about, ""]
+    width = max(len(command) for command, _ in verb.examples)
+    lines += ["examples:"]
+    lines += [f"  {command:<{width}}   {what}" for command, what in verb.examples]
+    lines += [""]
+    if verb.flags:
+        lines += [f"flags of {verb.name}:", *_flag_lines(verb.flags), ""]
+    lines += ["flags, with every verb:", *_flag_lines(GLOBAL_FLAGS), ""]
+    return "\n".join(lines)
+
+
+def _flag_lines(flags: Iterable[Flag]) -> list[str]:
+    lines: list[str] = []
+    for flag in flags:
+        spelling = ", ".join(flag.names)
+        if flag.value:
+            value = f"[{flag.value}]" if flag.is_optional else flag.value
+            spelling = f"{spelling} {value}"
+        indent = "  " if len(flag.names) > 1 else "      "
+        left = indent + spelling
+        if len(left) > _COLUMN - 2:
+            lines.append(left)
+            left = ""
+        lines.append(f"{left:<{_COLUMN}}{flag.help}")
+    return lines

@@ -1,0 +1,135 @@
+"""The entry of `freehold`: understand the words, call one verb, return its exit code.
+
+Help, version and completion import nothing heavy; everything else is imported by the verb that
+needs it, after the environment of the libraries is set.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from freehold.cli.console import Console, open_console, write
+from freehold.cli.environment import Environment, prepare_libraries, read_environment
+from freehold.cli.grammar import VERB_BY_NAME
+from freehold.cli.parse import Invocation, Misused, parse
+
+if TYPE_CHECKING:
+    from freehold.cli.session import Session
+
+OK = 0
+UNEXPECTED = 1
+WRONG_INPUT = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = tuple(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ("__complete",):
+        from freehold.cli.completion import complete
+
+        return complete(words[1:])
+    environment = read_environment(os.environ)
+    try:
+        invocation = parse(words)
+    except Misused as error:
+        console = open_console(_as_far_as_known(words), environment)
+        return _explain(error, console, words)
+    console = open_console(invocation, environment)
+    try:
+        return _answer(invocation, console, environment)
+    except KeyboardInterrupt:
+        return _interrupted(console, words)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the last place that can tell the user
+        return _explain(error, console, words)
+
+
+def again(words: Sequence[str]) -> str:
+    """Return the command line as it can be typed again."""
+    return shlex.join(["freehold", *words])
+
+
+def _as_far_as_known(words: Sequence[str]) -> Invocation:
+    """Return an invocation that only says whether an error has to be JSON."""
+    flags = {"json": ("",)} if "--json" in words else {}
+    return Invocation("", (), flags, tuple(words))
+
+
+def _answer(invocation: Invocation, console: Console, environment: Environment) -> int:
+    if invocation.has("help") or invocation.has("version"):
+        console.data(_short_page(invocation))
+        return OK
+    directory = invocation.text("directory")
+    if directory is not None:
+        _enter(directory)
+    prepare_libraries(online=invocation.has("online") and not invocation.has("offline"))
+    from freehold.cli.logs import configure_logging
+
+    configure_logging(console.complain, is_verbose=invocation.has("verbose"))
+    from freehold.cli.session import Session
+
+    return _run(Session(invocation, console, environment))
+
+
+def _short_page(invocation: Invocation) -> str:
+    if invocation.has("version") and not invocation.has("help"):
+        from freehold import __version__
+
+        return f"freehold {__version__}"
+    from freehold.cli.helptext import top_help, verb_help
+
+    verb = VERB_BY_NAME.get(invocation.verb)
+    return top_help() if verb is None else verb_help(verb)
+
+
+def _enter(directory: str) -> None:
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise Misused(
+            "USE-006",
+            f"`-C {directory}`: {error.strerror}",
+            help="give a folder that exists",
+        ) from error
+
+
+def _run(session: Session) -> int:
+    """Call the verb. Each is imported here and only here."""
+    if session.invocation.has("install-completion"):
+        from freehold.cli.verbs.completion import run as install
+
+        return install(session)
+    match session.invocation.verb:
+        case "init":
+            from freehold.cli.verbs.init import run
+        case "check":
+            from freehold.cli.verbs.check import run
+        case "climb":
+            from freehold.cli.verbs.climb import run
+        case "report":
+            from freehold.cli.verbs.report import run
+        case "eval":
+            from freehold.cli.verbs.evaluate import run
+        case "train scratch":
+            from freehold.cli.verbs.train_scratch import run
+        case _:
+            from freehold.cli.verbs.state import run
+    return run(session)
+
+
+def _interrupted(console: Console, words: Sequence[str]) -> int:
+    write(console.stderr, f"Stopped. Nothing is lost. Again: {again(words)}\n")
+    return INTERRUPTED
+
+
+def _explain(error: BaseException, console: Console, words: Sequence[str]) -> int:
+    """Print what went wrong, and return the exit code: 2 where the user can mend it, else 1."""
+    from freehold.cli.mishap import tell
+
+    return tell(error, console, words)

@@ -1,0 +1,86 @@
+"""One command at work: what was typed, where to write, and the project it is about."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from freehold.cli import paths
+from freehold.cli.console import Console
+from freehold.cli.environment import Environment
+from freehold.cli.parse import Invocation
+from freehold.cli.settings import (
+    TASK_FILE,
+    Resolved,
+    Setting,
+    resolve_file,
+    resolve_without_file,
+    settings_given,
+    settings_of_environment,
+    settings_of_user_file,
+)
+from freehold.core.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a verb is given. The project is the present folder."""
+
+    invocation: Invocation
+    console: Console
+    environment: Environment
+
+    @property
+    def project(self) -> Path:
+        """The project folder."""
+        return Path.cwd()
+
+    @property
+    def has_task_file(self) -> bool:
+        """Whether the project has a task file."""
+        return (self.project / TASK_FILE).exists()
+
+    @property
+    def again(self) -> str:
+        """The command line as it can be typed again."""
+        return shlex.join(["freehold", *self.invocation.words])
+
+    @property
+    def is_online(self) -> bool:
+        """Whether downloads are allowed."""
+        return self.invocation.has("online") and not self.invocation.has("offline")
+
+    def settings(self) -> tuple[tuple[Setting, ...], tuple[Setting, ...]]:
+        """Return the layers below the task file and those above it, weakest first."""
+        below = settings_of_user_file(paths.user_file())
+        above = (
+            *settings_of_environment(self.environment.settings),
+            *settings_given(self.invocation.texts("set")),
+        )
+        return below, above
+
+    def task(self, data: str | None) -> Resolved:
+        """Return the task: of the data file that was named with defaults, or of task.yaml.
+
+        Raises:
+            UsageError: USE-003 when there is neither.
+            ConfigError: problems of task.yaml or of the settings around it.
+        """
+        below, above = self.settings()
+        if data is not None:
+            from freehold.ladder.prepare import default_task_file
+
+            return resolve_without_file(default_task_file(data), below=below, above=above)
+        if not self.has_task_file:
+            raise UsageError(
+                "USE-003",
+                f"there is no {TASK_FILE} in {self.project}, and no data file was named",
+                help="freehold climb examples.jsonl\nor: freehold init --example ticket-routing",
+            )
+        return resolve_file(self.project / TASK_FILE, below=below, above=above)
+
+    def clock(self) -> datetime:
+        """Return the time, in UTC."""
+        return datetime.now(UTC)

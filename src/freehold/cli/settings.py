@@ -1,0 +1,196 @@
+"""Where each setting comes from: flag, `-s`, environment, task.yaml, user file, default.
+
+A layer is a mapping from dotted key to value with the name of its source. Layers are laid over the
+task file one setting at a time, so that an error names the source that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import JsonValue
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from freehold.core import strict_yaml
+from freehold.core.errors import ConfigError, Problem, UsageError, Where
+from freehold.core.taskfile import (
+    SHORT_FORMS,
+    TaskFile,
+    expand_short_forms,
+    read_task_file,
+    with_settings,
+)
+
+TASK_FILE = "task.yaml"
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value with the place it was given at."""
+
+    key: str
+    value: JsonValue
+    source: str
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The task file with every layer laid over it, and the source of each setting given."""
+
+    task_file: TaskFile
+    sources: Mapping[str, str]
+
+    def rows(self) -> tuple[Setting, ...]:
+        """Return every setting, defaults too, in the order of the task file."""
+        values = cast(JsonValue, self.task_file.model_dump(mode="json"))
+        return tuple(Setting(key, value, self._source(key)) for key, value in flat(values).items())
+
+    def _source(self, key: str) -> str:
+        """Return the source of the setting itself or of the section that holds it."""
+        steps = key.split(".")
+        for length in range(len(steps), 0, -1):
+            source = self.sources.get(".".join(steps[:length]))
+            if source is not None:
+                return source
+        return DEFAULT
+
+
+def flat(value: JsonValue, prefix: str = "") -> dict[str, JsonValue]:
+    """Return the leaves of nested mappings by dotted key; a list is a leaf."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    leaves: dict[str, JsonValue] = {}
+    for key, inner in value.items():
+        leaves.update(flat(inner, f"{prefix}.{key}" if prefix else key))
+    return leaves
+
+
+def read_value(text: str) -> JsonValue:
+    """Read the text of one setting as YAML 1.2: `0.9`, `true`, `[4, 8]`; else it is text."""
+    try:
+        value = cast(Any, YAML(typ="safe", pure=True)).load(text)  # ruamel's loader is untyped
+    except YAMLError:
+        return text
+    is_plain = value is None or isinstance(value, str | int | float | bool | list | dict)
+    return cast(JsonValue, value) if is_plain else text
+
+
+def settings_given(pairs: Sequence[str]) -> tuple[Setting, ...]:
+    """Return the settings of `-s key=value`.
+
+    Raises:
+        UsageError: USE-006 when a pair has no `=`.
+    """
+    given: list[Setting] = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise UsageError(
+                "USE-006", f"`-s {pair}` is not KEY=VALUE", help="write -s bar.quality=0.9"
+            )
+        given.append(Setting(key.strip(), read_value(text), f"-s {key.strip()}"))
+    return tuple(given)
+
+
+def settings_of_environment(
+    variables: Mapping[str, tuple[str, str]],
+) -> tuple[Setting, ...]:
+    """Return the settings of `FREEHOLD_...` variables: dotted key to (text, variable)."""
+    return tuple(
+        Setting(key, read_value(text), variable) for key, (text, variable) in variables.items()
+    )
+
+
+def settings_of_user_file(file: Path) -> tuple[Setting, ...]:
+    """Return the settings of the user file: keys of the task file, as defaults for every task.
+
+    Raises:
+        ConfigError: it cannot be read, or is not YAML.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            "CFG-006", f"the user file {file} cannot be read: {error}", help="save it as UTF-8 text"
+        ) from error
+    document = strict_yaml.read_yaml(text, file=str(file))
+    leaves = flat(expand_short_forms(document.values)) if document.values else {}
+    return tuple(Setting(key, value, str(file)) for key, value in leaves.items())
+
+
+def resolve_file(path: Path, *, below: Sequence[Setting], above: Sequence[Setting]) -> Resolved:
+    """Read a task file; `below` gives defaults for what it leaves out, `above` wins over it.
+
+    Raises:
+        ConfigError: problems of the file, or of the layers.
+    """
+    task_file = read_task_file(path)
+    written = _written(path.read_text(encoding="utf-8-sig"), path.name)
+    return _resolved(task_file, written, below=below, above=above)
+
+
+def resolve_without_file(
+    task_file: TaskFile, *, below: Sequence[Setting], above: Sequence[Setting]
+) -> Resolved:
+    """Lay the layers over a task file that was made up from a data file."""
+    written = {"task": "DATA", "data.examples": "DATA"}
+    return _resolved(task_file, written, below=below, above=above)
+
+
+def _written(text: str, file: str) -> dict[str, str]:
+    """Return `dotted key -> file:line` for every setting that the file holds."""
+    document = strict_yaml.read_yaml(text, file=file)
+    sources: dict[str, str] = {}
+    for path in document.positions:
+        keys = [step for step in path if isinstance(step, str)]
+        if len(keys) < len(path):
+            continue
+        is_short = len(path) == 1 and not isinstance(document.values.get(keys[0]), dict)
+        full = SHORT_FORMS.get(keys[0], path) if is_short else path
+        name = ".".join(str(step) for step in full)
+        sources[name] = f"{file}:{document.where(path).line}"
+    return sources
+
+
+def _resolved(
+    task_file: TaskFile,
+    written: Mapping[str, str],
+    *,
+    below: Sequence[Setting],
+    above: Sequence[Setting],
+) -> Resolved:
+    sources = {key: source for key, source in written.items() if _is_leaf(key, written)}
+    wanted = [setting for setting in below if not _is_written(setting.key, written)]
+    problems: list[Problem] = []
+    for setting in (*wanted, *above):
+        try:
+            task_file = with_settings(task_file, {setting.key: setting.value})
+        except ConfigError as error:
+            problems.extend(_at(problem, setting.source) for problem in error.problems)
+            continue
+        full = ".".join(str(step) for step in SHORT_FORMS.get(setting.key, (setting.key,)))
+        sources = {key: source for key, source in sources.items() if not key.startswith(full + ".")}
+        sources[full] = setting.source
+    if problems:
+        raise ConfigError.several(problems)
+    return Resolved(task_file, sources)
+
+
+def _is_leaf(key: str, written: Mapping[str, str]) -> bool:
+    return not any(other.startswith(key + ".") for other in written)
+
+
+def _is_written(key: str, written: Mapping[str, str]) -> bool:
+    """Return whether the file sets the key, or something inside it."""
+    return any(other == key or other.startswith(key + ".") for other in written)
+
+
+def _at(problem: Problem, source: str) -> Problem:
+    return problem.model_copy(update={"where": Where(file=source)})

@@ -1,0 +1,90 @@
+"""The JSON Schema of what `freehold eval --json` prints (experience.md 7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+_TEXT: JsonValue = {"type": "string"}
+_TEXT_OR_NULL: JsonValue = {"type": ["string", "null"]}
+_NUMBER_OR_NULL: JsonValue = {"type": ["number", "null"]}
+_COUNT: JsonValue = {"type": "integer", "minimum": 0}
+_SHARE: JsonValue = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+def _object(properties: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    required: list[JsonValue] = list(properties)
+    return {"type": "object", "properties": dict(properties), "required": required}
+
+
+_QUALITY: JsonValue = {
+    **_object(
+        {
+            "mean": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+            "low": _SHARE,
+            "high": _SHARE,
+            "n": _COUNT,
+            "failed": _COUNT,
+        }
+    )
+}
+_KEPT: JsonValue = {
+    "anyOf": [
+        {
+            **_object(
+                {"mean": _NUMBER_OR_NULL, "low": {"type": "number"}, "high": {"type": "number"}}
+            )
+        },
+        {"type": "null"},
+    ]
+}
+_SLICE: JsonValue = {**_object({"slice": _TEXT, "quality": _QUALITY})}
+_ANSWER: JsonValue = {
+    **_object(
+        {
+            "rung": _TEXT,
+            "state": {"enum": ["answered", "skipped", "failed"]},
+            "reason": _TEXT_OR_NULL,
+            "answer": True,
+            "raw": _TEXT,
+            "seconds": _NUMBER_OR_NULL,
+            "correct": {"type": ["boolean", "null"]},
+        }
+    )
+}
+
+EVAL_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold eval --json` prints; the second form with -i",
+    "oneOf": [
+        {
+            **_object(
+                {
+                    "eval": _TEXT,
+                    "model": _TEXT,
+                    "snapshot": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+                    "split": _TEXT,
+                    "quality": _QUALITY,
+                    "slices": {"type": "array", "items": _SLICE},
+                    "kept": _KEPT,
+                    "dollars_per_1k": _NUMBER_OR_NULL,
+                    "seconds_p50": _NUMBER_OR_NULL,
+                    "seconds_p95": _NUMBER_OR_NULL,
+                    "evaluated": _COUNT,
+                    "causes": {"type": "object", "additionalProperties": _COUNT},
+                    "report": _TEXT_OR_NULL,
+                }
+            )
+        },
+        {
+            **_object(
+                {
+                    "input": _TEXT,
+                    "expected": True,
+                    "answers": {"type": "array", "items": _ANSWER},
+                }
+            )
+        },
+    ],
+}

@@ -1,0 +1,191 @@
+"""`freehold check`: settings and data, before they cost time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import psutil
+from pydantic import JsonValue
+
+from freehold.cli import shapes
+from freehold.cli.parse import nearest
+from freehold.cli.reason import Reason, reason_of
+from freehold.cli.session import Session
+from freehold.cli.settings import TASK_FILE, Resolved
+from freehold.cli.workplace import open_models, prepare_task
+from freehold.core.codes import CODES
+from freehold.core.errors import Problem, UsageError
+from freehold.core.taskfile import task_schema
+from freehold.report import numbers
+from freehold.report.contract import CLIMB_SCHEMA
+from freehold.report.intake import check_heading, plan_table, snapshot_lines
+from freehold.report.lines import labelled, line, render, spread
+from freehold.report.problems import warning_lines
+
+if TYPE_CHECKING:
+    from freehold.ladder.prepare import Prepared
+    from freehold.report.intake import PlanRow
+
+GIB = 1024**3
+
+
+def run(session: Session) -> int:
+    """Check everything that can be checked without asking a model."""
+    invocation = session.invocation
+    code = invocation.text("explain")
+    if code is not None:
+        session.console.data(explain(code))
+        return 0
+    shape = invocation.text("schema")
+    if shape is not None:
+        session.console.data(json.dumps(_schema(shape), ensure_ascii=False, indent=1))
+        return 0
+    resolved = session.task(invocation.argument)
+    if invocation.has("where"):
+        return _show_sources(session, resolved)
+    prepared = prepare_task(session, resolved, strict=invocation.has("strict"))
+    plan = _plan(session, prepared) if invocation.has("plan") else None
+    _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE)
+    return 0
+
+
+def explain(code: str) -> str:
+    """Return the page of a code.
+
+    Raises:
+        UsageError: USE-006 when there is no such code.
+    """
+    name = code.upper()
+    if name in CODES:
+        return f"{name}\n{CODES[name]}"
+    meant = nearest(name, tuple(CODES))
+    raise UsageError(
+        "USE-006",
+        f"there is no code {code!r}",
+        help=f"freehold check --explain {meant or 'CFG-001'}",
+    )
+
+
+def _schema(shape: str) -> JsonValue:
+    match shape:
+        case "climb":
+            return dict(CLIMB_SCHEMA)
+        case "eval":
+            return dict(shapes.EVAL_SCHEMA)
+        case _:
+            return task_schema()
+
+
+def _show_sources(session: Session, resolved: Resolved) -> int:
+    rows = resolved.rows()
+    if session.console.is_json:
+        shape = [{"key": row.key, "value": row.value, "source": row.source} for row in rows]
+        session.console.data(json.dumps({"settings": shape}, ensure_ascii=False))
+        return 0
+    width = max(len(row.key) for row in rows)
+    for row in rows:
+        value = json.dumps(row.value, ensure_ascii=False)
+        session.console.data(f"{row.key:<{width}}  {value:<24}  {row.source}")
+    return 0
+
+
+def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
+    from freehold.cli.estimate import plan_rows
+
+    with open_models(session) as models:
+        return plan_rows(prepared, models=models)
+
+
+def _show(
+    session: Session, prepared: Prepared, *, plan: tuple[PlanRow, ...] | None, name: str
+) -> None:
+    reason = reason_of(prepared.task)
+    console = session.console
+    if console.is_json:
+        shape = _shape(prepared, reason, plan)
+        console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
+        return
+    look = console.look()
+    console.data(check_heading(name, errors=0, warnings=len(prepared.problems), **console.drawn))
+    if prepared.problems:
+        console.data(warning_lines(prepared.problems, **console.drawn))
+    console.data(snapshot_lines(prepared.snapshot, prepared.task, **console.drawn))
+    treated = ", ".join(reason.treated_by) or "no rung of this ladder"
+    rows = [
+        *labelled("reason", f"{reason.seen} → {', '.join(reason.symptoms)}", look=look, indent=0),
+        *labelled("", f"treated by: {treated}", look=look, indent=0),
+        line(_machine(prepared)),
+    ]
+    console.data(render(rows, look))
+    if plan is not None:
+        console.data(plan_table(plan, **console.drawn))
+    command = "freehold climb" if name == TASK_FILE else f"freehold climb {name}"
+    more = "" if plan is not None else "freehold check --plan estimates time and cost"
+    console.data(render(spread(line(f"next     {command}"), line(more), look.width), look))
+
+
+def _machine(prepared: Prepared) -> str:
+    memory = psutil.virtual_memory().available / GIB
+    disk = shutil.disk_usage(prepared.root).free / GIB
+    price = prepared.task.prices.dollars_per_machine_hour
+    return (
+        f"CPU {os.cpu_count()}    memory {memory:.0f} GiB free    disk {disk:.0f} GiB free"
+        f"    {numbers.money(price)} per machine-hour"
+    )
+
+
+def _shape(
+    prepared: Prepared, reason: Reason, plan: tuple[PlanRow, ...] | None
+) -> dict[str, JsonValue]:
+    from freehold.data.inspect import settles_beyond
+
+    snapshot, task = prepared.snapshot, prepared.task
+    splits = (snapshot.train, snapshot.dev, snapshot.test, snapshot.audit)
+    points = settles_beyond(
+        len(snapshot.test), quality=task.bar.quality, confidence=task.bar.confidence
+    )
+    return {
+        "task": task.name,
+        "snapshot": snapshot.digest,
+        "ok": True,
+        "problems": [_problem(problem) for problem in prepared.problems],
+        "data": {
+            "format": prepared.reading.format,
+            "rows": prepared.reading.rows,
+            "used": sum(len(split) for split in splits),
+            "dropped": dict(snapshot.drops_by_reason),
+            "splits": {split.split: len(split) for split in splits},
+        },
+        "symptoms": list(reason.symptoms),
+        "treated_by": list(reason.treated_by),
+        "settles_beyond_points": points,
+        "plan": None if plan is None else [_planned(row) for row in plan],
+    }
+
+
+def _problem(problem: Problem) -> JsonValue:
+    where = problem.where
+    return {
+        "code": problem.code,
+        "level": problem.level,
+        "message": problem.message,
+        "file": where.file if where else None,
+        "line": where.line if where else None,
+        "column": where.column if where else None,
+        "row": where.row if where else None,
+        "help": problem.help,
+    }
+
+
+def _planned(row: PlanRow) -> JsonValue:
+    return {
+        "rung": row.rung,
+        "state": row.state,
+        "reason": row.note or None,
+        "seconds": row.seconds,
+        "dollars": row.dollars,
+        "memory_gib": row.memory_gib,
+    }

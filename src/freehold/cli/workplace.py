@@ -1,0 +1,69 @@
+"""What a measuring verb works with: the project's store, the models, and the time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from freehold.cli import paths
+from freehold.cli.session import Session
+from freehold.cli.settings import Resolved
+from freehold.store.store import STATE_FOLDER, Store
+
+if TYPE_CHECKING:
+    from freehold.ladder.prepare import Prepared
+    from freehold.ladder.tools import Models
+
+STDIN = "-"
+
+
+def monotonic() -> float:
+    """Return seconds that never run backwards."""
+    return time.monotonic()
+
+
+@contextmanager
+def open_store(session: Session) -> Generator[Store]:
+    """Open the state of the project, made where it is missing."""
+    with Store.open(session.project, clock=session.clock) as store:
+        yield store
+
+
+def has_state(session: Session) -> bool:
+    """Return whether anything was kept in this project."""
+    return (session.project / STATE_FOLDER / "ledger.db").is_file()
+
+
+@contextmanager
+def open_models(session: Session) -> Generator[Models]:
+    """Open the place that opens models, and let go of them afterwards."""
+    from freehold.ladder.tools import Models
+
+    models = Models(cache=paths.cache_folder(), online=session.is_online)
+    try:
+        yield models
+    finally:
+        models.close()
+
+
+def prepare_task(session: Session, resolved: Resolved, *, strict: bool) -> Prepared:
+    """Read the data of the task, and freeze it.
+
+    Args:
+        session: gives the folder, the limit of test examples and the standard input.
+        resolved: the task file with its layers.
+        strict: warnings of the data are errors.
+    """
+    from freehold.ladder.prepare import prepare
+
+    is_stdin = resolved.task_file.data.examples == STDIN
+    return prepare(
+        resolved.task_file,
+        root=session.project,
+        stdin=sys.stdin.buffer if is_stdin else None,
+        strict=strict,
+        limit=session.invocation.count("limit"),
+    )
