@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
 import pytest
 import torch
 from tests.models import tiny
-from transformers import LlamaForCausalLM
 
 from freehold.core.message import Message, system, user
 from freehold.core.outcome import Cause, Failed
@@ -37,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: tiny.save_model(root / name, name) for name in tiny.ARCHITECTURES}
 
 
-@pytest.fixture(params=tiny.ARCHITECTURES)
+@pytest.fixture(scope="module", params=tiny.ARCHITECTURES)
 def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[LocalModel]:
     opened = open_local(BaseModelSpec(id=str(folders[request.param])), cache=Path("unused"))
     yield opened
@@ -45,16 +44,28 @@ def model(request: pytest.FixtureRequest, folders: dict[str, Path]) -> Iterator[
 
 
 @torch.inference_mode()
-def plain_generation(model: LocalModel, prompt: tuple[Message, ...], max_tokens: int) -> str:
+def plain_tokens(model: LocalModel, prompt: tuple[Message, ...], max_tokens: int) -> list[int]:
+    """Answer tokens by transformers' own loop, one prompt at a time."""
     chat, module = model.loaded.chat, model.loaded.network.module
     ids = chat.tokenizer(
         model.render(prompt), return_tensors="pt", add_special_tokens=False
     ).input_ids
-    made = cast(LlamaForCausalLM, module).generate(
-        ids, attention_mask=torch.ones_like(ids), max_new_tokens=max_tokens, do_sample=False
+    generate = cast(Callable[..., torch.Tensor], module.generate)
+    made = generate(
+        ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=max_tokens,
+        do_sample=False,
+        eos_token_id=sorted(chat.stop_ids),
     )
-    assert isinstance(made, torch.Tensor)
-    return chat.decode(made[0, ids.shape[1] :].tolist())
+    tokens = made[0, ids.shape[1] :].tolist()
+    return tokens[:-1] if tokens[-1] in chat.stop_ids else tokens
+
+
+def generations(results: Sequence[Generation | Failed]) -> list[Generation]:
+    made = [result for result in results if isinstance(result, Generation)]
+    assert len(made) == len(results)
+    return made
 
 
 @torch.inference_mode()
@@ -67,17 +78,30 @@ def plain_logprobs(model: LocalModel, prompt: tuple[Message, ...], answer: str) 
     return [float(logprobs[place - 1, ids[0, place]]) for place in range(len(start), ids.shape[1])]
 
 
-def test_generating_in_batches_equals_transformers_one_by_one(model: LocalModel) -> None:
-    prompts = PROMPTS + UNRELATED
-    got = model.generate(prompts, max_tokens=24)
-    expected = [plain_generation(model, prompt, 24) for prompt in prompts]
-    assert [answer.text for answer in got if isinstance(answer, Generation)] == expected
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS + UNRELATED], ids=["prefix", "mixed"])
+def test_generating_in_batches_equals_transformers_one_by_one(
+    model: LocalModel, prompts: tuple[tuple[Message, ...], ...]
+) -> None:
+    got = generations(model.generate(prompts, max_tokens=20))
+    expected = [plain_tokens(model, prompt, 20) for prompt in prompts]
+    assert [answer.text for answer in got] == [model.loaded.chat.decode(ids) for ids in expected]
+    assert [answer.answer_tokens for answer in got] == [len(ids) for ids in expected]
 
 
-def test_generating_after_a_shared_prefix_equals_transformers(model: LocalModel) -> None:
-    got = model.generate(PROMPTS, max_tokens=24)
-    expected = [plain_generation(model, prompt, 24) for prompt in PROMPTS]
-    assert [answer.text for answer in got if isinstance(answer, Generation)] == expected
+def test_rows_that_finish_early_leave_the_batch_and_change_nothing(
+    model: LocalModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = model.loaded.chat
+    whole = [plain_tokens(model, prompt, 16) for prompt in PROMPTS]
+    stop = {ids[step % len(ids)] for ids, step in zip(whole, (1, 9, 4, 13, 6), strict=True)}
+    monkeypatch.setattr(chat, "stop_ids", frozenset(stop))
+    heard: list[int] = []
+    got = model.generate(PROMPTS, max_tokens=16, on_answer=lambda place, _: heard.append(place))
+    expected = [plain_tokens(model, prompt, 16) for prompt in PROMPTS]
+    assert [answer.text for answer in generations(got)] == [chat.decode(ids) for ids in expected]
+    lengths = [len(ids) for ids in expected]
+    assert len(set(lengths)) > 1
+    assert [lengths[place] for place in heard] == sorted(lengths)
 
 
 def test_choosing_equals_scoring_each_option_by_itself(model: LocalModel) -> None:

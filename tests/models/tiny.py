@@ -61,12 +61,14 @@ def tokenizer(*, template: str | None = TEMPLATE, bos: bool = False) -> PreTrain
     return wrapped
 
 
-def module(architecture: str, *, vocabulary: int, seed: int = 0) -> PreTrainedModel:
+def module(
+    architecture: str, *, vocabulary: int, seed: int = 0, hidden: int = 32
+) -> PreTrainedModel:
     """A random model with weights large enough to have opinions."""
     torch.manual_seed(seed)
     size = {
         "vocab_size": vocabulary,
-        "hidden_size": 32,
+        "hidden_size": hidden,
         "intermediate_size": 64,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
@@ -90,6 +92,7 @@ def module(architecture: str, *, vocabulary: int, seed: int = 0) -> PreTrainedMo
                 sliding_window=WINDOW,
                 layer_types=["sliding_attention", "full_attention"],
                 query_pre_attn_scalar=8,
+                tie_word_embeddings=False,
             )
             built = Gemma3ForCausalLM(config)
         case "mistral":

@@ -8,9 +8,9 @@ opening, so that training, scoring and generating all speak of the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from jinja2 import TemplateError
 
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 # Plain text turns for models without a chat template. Each heading stands on its own line, so that an
-# answer begins at a line start, where tokens do not run together with the heading.
+# answer begins at a line start, where tokens do not run together with the heading. Line ends are
+# written as expressions, because a template drops the line end that follows a block.
 FALLBACK_TEMPLATE = (
     "{% for message in messages %}"
-    "{{ message['role'] | capitalize }}:\n{{ message['content'] }}"
-    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n\n"
+    "{{ message['role'] | capitalize + ':\\n' + message['content'] }}"
+    "{% if message['role'] == 'assistant' %}{{ eos_token }}{% endif %}"
+    "{{ '\\n\\n' }}"
     "{% endfor %}"
-    "{% if add_generation_prompt %}Assistant:\n{% endif %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:\\n' }}{% endif %}"
 )
 _MARK = "\u2603freehold\u2603"
 _REMEMBERED_ANSWERS = 100_000
@@ -128,7 +130,8 @@ class ChatFormat:
         text = self._apply([user("?"), assistant(_MARK)], opening=False)
         before, found, after = text.rpartition(_MARK)
         after_ids = self.tokenize([after])[0] if found and before else []
-        special = {*self.tokenizer.all_special_ids, *model_stop_ids}
+        added = cast("Callable[[], dict[str, int]]", self.tokenizer.get_added_vocab)()
+        special = {*added.values(), *model_stop_ids}
         if after_ids and after_ids[0] in special:
             return after_ids[0]
         if isinstance(self.tokenizer.eos_token_id, int):
