@@ -72,7 +72,7 @@ def test_a_label_of_a_number_column_matches_its_text() -> None:
 def test_exact_match_of_json_compares_values_and_says_whether_the_form_was_wrong() -> None:
     judge = made("exact_match", ORDER)
     wanted = example({"city": "Porto", "count": 2})
-    assert judge.score(wanted, said('{"count": 2.0, "city": "Porto"}', ORDER)).kind == "scored"
+    assert judge.score(wanted, said('{"count": 2.0, "city": "Porto"}', ORDER)) == Scored(score=1.0)
     assert judge.score(wanted, said('{"count":2,"city":"Porto"}', ORDER)) == Scored(score=1.0)
     confused = judge.score(wanted, said('{"count":2,"city":"Lyon"}', ORDER))
     assert confused == Scored(score=0.0, cause=Cause.CONFUSED)

@@ -251,6 +251,19 @@ def test_the_chance_of_any_false_pass_on_a_ladder_is_at_most_5_percent(
     assert false_passes <= 0.05 * ladders + 3 * math.sqrt(0.05 * 0.95 * ladders)
 
 
+def test_a_ladder_of_rungs_that_forget_a_little_too_much_passes_at_most_5_percent() -> None:
+    """Quality is far above the bar everywhere, and each rung keeps just less than it should."""
+    rng = np.random.default_rng(29)
+    quality = scored(390, 400)
+    ladders, false_passes = 400, 0
+    for _ in range(ladders):
+        lost = rng.binomial(450, 0.0301, size=6).tolist()
+        contenders = [named(f"r{i}", quality, keeps(450 - n, n)) for i, n in enumerate(lost)]
+        verdicts = [judgement.verdict for judgement in judge(contenders, bar=BAR)]
+        false_passes += Verdict.PASS in verdicts
+    assert false_passes <= 0.05 * ladders + 3 * math.sqrt(0.05 * 0.95 * ladders)
+
+
 def test_a_good_rung_among_failing_ones_is_found() -> None:
     rng = np.random.default_rng(23)
     found = 0

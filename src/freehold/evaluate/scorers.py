@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from jsonschema import Draft202012Validator
-from jsonschema.protocols import Validator
 from pydantic import JsonValue
 
 from freehold.core.errors import ConfigError
@@ -23,6 +21,7 @@ from freehold.core.outcome import Cause, Failed, Outcome, Scored
 from freehold.core.sections import MetricName, MetricSpec
 from freehold.core.snapshot import Example
 from freehold.core.task import JsonOutput, LabelOutput, Output
+from freehold.evaluate.schema import Fits, schema_check
 from freehold.evaluate.similarity import (
     chrf,
     field_score,
@@ -44,12 +43,17 @@ _REFUSAL = re.compile(
 )
 
 
+def _fits_anything(_value: JsonValue) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Scorer:
     """How answers are scored, and how scores become one number.
 
     `compare` gives the score of an answer whose form could be read. `is_binary` says that every
     score is 0 or 1. `aggregate` is `mean`, or `macro_f1`, where the number is no mean of scores.
+    `fits` says whether a value has the form of the output: a wrong one of the right form is confused.
     """
 
     name: MetricName
@@ -57,6 +61,7 @@ class Scorer:
     compare: Compare
     is_binary: bool
     aggregate: Aggregate = "mean"
+    fits: Fits = _fits_anything
 
     def score(self, example: Example, answer: Answer) -> Outcome:
         """Return the score of `answer`, with a cause where it is wrong and code can tell why."""
@@ -73,7 +78,7 @@ class Scorer:
         if isinstance(self.output, LabelOutput):
             return Cause.CONFUSED
         if isinstance(self.output, JsonOutput):
-            return Cause.CONFUSED if fits(answer.value, self.output) else Cause.FORMAT
+            return Cause.CONFUSED if self.fits(answer.value) else Cause.FORMAT
         return None
 
 
@@ -88,16 +93,8 @@ def scorer(spec: MetricSpec, output: Output, *, root: Path) -> Scorer:
     Raises:
         ConfigError: the metric lacks what it needs, or does not suit the output.
     """
-    return SCORERS[spec.primary](spec, output, root)
-
-
-def fits(value: JsonValue, output: JsonOutput) -> bool:
-    """Return whether `value` fits the JSON schema of `output`."""
-    return next(_validator(output).iter_errors(value), None) is None
-
-
-def _validator(output: JsonOutput) -> Validator:
-    return Draft202012Validator(output.json_schema)
+    made = SCORERS[spec.primary](spec, output, root)
+    return replace(made, fits=schema_check(output)) if isinstance(output, JsonOutput) else made
 
 
 def as_text(value: JsonValue) -> str:
@@ -174,10 +171,10 @@ def _json_fields(spec: MetricSpec, output: Output, _root: Path) -> Scorer:
 
 def _valid_json(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
     """1 where the answer is JSON that fits the schema, whatever it says."""
-    wanted = _needs_json("valid_json", output)
+    fits = schema_check(_needs_json("valid_json", output))
 
     def compare(_example: Example, answer: Answer) -> float:
-        return float(fits(answer.value, wanted))
+        return float(fits(answer.value))
 
     return Scorer(name="valid_json", output=output, compare=compare, is_binary=True)
 
