@@ -93,11 +93,10 @@ def open_console(invocation: Invocation, environment: Environment) -> Console:
         and not (environment.no_color or environment.is_dumb_terminal)
         and not (invocation.has("no-color") or invocation.has("json"))
     )
-    columns = shutil.get_terminal_size((WIDEST, 24)).columns
     return Console(
         stdout=stdout,
         stderr=stderr,
-        width=max(NARROWEST, min(columns, WIDEST)),
+        width=width_now(),
         ascii=encoding not in {"utf8", "utf16", "utf32", "gb18030"},
         color=has_color,
         display=choose_display(
@@ -109,6 +108,12 @@ def open_console(invocation: Invocation, environment: Environment) -> Console:
         is_json=invocation.has("json"),
         is_quiet=invocation.has("quiet"),
     )
+
+
+def width_now() -> int:
+    """Return the columns to draw in: those of the terminal, 88 at most."""
+    columns = shutil.get_terminal_size((WIDEST, 24)).columns
+    return max(NARROWEST, min(columns, WIDEST))
 
 
 def choose_display(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from pydantic import JsonValue
 
-from freehold.cli.console import Console, write
+from freehold.cli.console import Console, width_now, write
 from freehold.cli.progress import Cadence, ClimbProgress, RungState
 from freehold.core.measure import RungResult
 from freehold.core.task import Task
@@ -24,7 +24,7 @@ from freehold.ladder.events import (
     RungStarted,
 )
 from freehold.report import findings, numbers
-from freehold.report.lines import to_ascii
+from freehold.report.lines import ASCII_SPINNER, SPINNER, to_ascii
 from freehold.report.live import live_rows, plain_progress
 
 if TYPE_CHECKING:
@@ -152,18 +152,25 @@ class LiveDrawing(Screen):
     def _draw(self) -> str:
         with self._lock:
             progress = self._progress
-        now = self._clock()
         if not progress.rungs:
-            return self._notice or "preparing…"
+            return self._notice
+        now = self._clock()
+        tick = int(now / SPINNER_SECONDS)
         drawing = live_rows(
             progress.live(self._task, at_seconds=now),
             self._task.bar,
-            tick=int(now / SPINNER_SECONDS),
-            width=self._console.width,
+            tick=tick,
+            width=width_now(),
             ascii=self._console.ascii,
             color=self._console.color,
         )
-        return f"{drawing}\n{self._notice}" if self._notice else drawing
+        lines = [drawing]
+        if all(rung.state == "queued" for rung in progress.rungs):
+            frames = ASCII_SPINNER if self._console.ascii else SPINNER
+            lines.append(f"{frames[tick % len(frames)]} loading {self._task.base.id}")
+        if self._notice:
+            lines.append(self._notice)
+        return "\n".join(lines)
 
 
 def open_screen(console: Console, task: Task, clock: Clock) -> Screen:
@@ -187,11 +194,9 @@ def open_live(console: Console, draw: Callable[[], str]) -> Live:
 
     target = RichConsole(
         file=console.stderr,
-        width=console.width,
         color_system="256" if console.color else None,
         no_color=not console.color,
         highlight=False,
-        soft_wrap=True,
     )
     return Live(
         get_renderable=lambda: Text.from_ansi(draw()),

@@ -225,6 +225,8 @@ def _done(head: str, result: RungResult, bar: Bar, *, frame: _Frame) -> Line:
 
 
 def _running(head: str, row: LiveRow, look: Look) -> Line:
+    if not row.total:
+        return line(elide(head + (clean(row.note) or "starting"), look.width))
     counted = (f"{clean(row.note)} " if row.note else "") + _counted(row)
     tail = f"  {_percent(row)}"
     if row.per_second is not None:
