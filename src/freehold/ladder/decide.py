@@ -122,7 +122,9 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
     # Where kept ability is the weak part, further test examples would not settle it.
     weak = _quality_p(contender) > step
     further = _need_more_together(contender.evidence.judged, bar, step=step) if weak else None
-    return Judgement(Verdict.UNDECIDED, f"{numbers.plural(count, 'rung')} judged together", further)
+    together = f"{count} rungs judged together"
+    alone = "the exact test asks for more than the printed interval"
+    return Judgement(Verdict.UNDECIDED, together if count > 1 else alone, further)
 
 
 def _need_more_together(judged: Estimate, bar: Bar, *, step: float) -> int | None:

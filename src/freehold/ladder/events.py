@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from freehold.core.measure import Climb, RungResult
 
-Phase = Literal["loading", "building", "choosing on dev", "test", "kept ability", "audit"]
+Phase = Literal["building", "choosing on dev", "test", "timing alone", "kept ability", "audit"]
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from freehold.models.door import Model
 from freehold.store.store import Store
 
 RESULTS_PER_WRITE = 32
+LATENCY_EXAMPLES = 20
 DEV_EXAMPLES_PER_CHECK = 150
 MIB = 1024 * 1024
 
@@ -156,9 +157,11 @@ class Workshop:
                 writer.add(result)
                 done += 1
                 memory.look()
-                self.tools.on_progress(
-                    Progress(phase, min(done, total), total, candidate_name(candidate))
-                )
+                step = Progress(phase, done, total, candidate_name(candidate))
+                if done > total:
+                    alone = min(LATENCY_EXAMPLES, total)
+                    step = Progress("timing alone", min(done - total, alone), alone)
+                self.tools.on_progress(step)
 
             finished = run_candidate(
                 candidate.digest,
@@ -233,7 +236,11 @@ class Workshop:
 
     def _meter(self, memory: MemoryWatch, *, is_final: bool) -> Meter:
         if is_final:
-            return Meter(clock=self.tools.clock, peak_memory_mib=memory.look)
+            return Meter(
+                clock=self.tools.clock,
+                peak_memory_mib=memory.look,
+                latency_examples=LATENCY_EXAMPLES,
+            )
         return Meter(clock=self.tools.clock, latency_examples=0)
 
     def _key(self, kind: str, parts: list[JsonValue]) -> str:
