@@ -212,7 +212,7 @@ def test_comparing_macro_f1_finds_a_clear_difference_and_none_between_equals() -
     assert (none.n, none.low, none.high, none.p_value) == (0, -1.0, 1.0, 1.0)
 
 
-@settings(max_examples=4, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(st.lists(st.tuples(labels, labels), min_size=3, max_size=30))
 def test_the_macro_f1_difference_changes_sign_with_the_order_of_the_runs(
     pairs: list[tuple[str, str]],

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
 
+from freehold.core.measure import Answer
 from freehold.core.task import JsonOutput, LabelOutput, TextOutput
 from freehold.evaluate.extract import extract
 from freehold.evaluate.similarity import same_value
@@ -83,12 +84,24 @@ def test_json_is_read_from_the_whole_text_or_from_its_one_fenced_block(value: Js
         '{"a": 1, "a": 2}',
         "[" * 100_000,
         "9" * 5_000,
+        "[" * 300 + "]" * 300,
+        '{"a": "\\ud800"}',
         '```\n{"a": 1}\n```\n```\n{"a": 2}\n```',
         "```json\n{]\n```",
     ],
 )
 def test_what_is_no_strict_json_is_nothing(raw: str) -> None:
     assert extract(raw, ANY_JSON) is None
+
+
+@given(st.text(alphabet='[]{}",:\\ud8019.eE-+aNtrufls \n`', max_size=60))
+def test_whatever_is_read_can_be_kept_and_read_back(raw: str) -> None:
+    answer = Answer(raw=raw, value=extract(raw, ANY_JSON))
+    assert Answer.from_json(answer.model_dump_json()) == answer
+
+
+def test_many_levels_are_read() -> None:
+    assert extract("[" * 60 + "]" * 60, ANY_JSON) is not None
 
 
 def test_text_is_trimmed_and_empty_text_is_nothing() -> None:

@@ -150,10 +150,17 @@ def test_a_metric_that_cannot_work_is_refused_with_the_way_out(
 
 
 METRIC = """
+from __future__ import annotations
 import sys
+from dataclasses import dataclass
+import numpy as np
+
+@dataclass
+class Weights:
+    tone: float = 0.5
 
 def polite(example, output):
-    return 0.5 if "please" in output else example.target == output
+    return Weights().tone if "please" in output else np.equal(example.target, output)
 
 def wild(example, output):
     return {"raise": 1 / len(output.replace("raise", "")) if output == "raise" else 0,
@@ -186,6 +193,11 @@ def test_a_metric_of_the_users_own_scores_by_example_and_output(project: Path) -
     assert judge.score(example("yes"), said("please", TEXT)) == Scored(score=0.5)
     assert judge.score(example("yes"), said("yes", TEXT)) == Scored(score=1.0)
     assert judge.score(example("yes"), said("no", TEXT)) == Scored(score=0.0)
+    assert sorted(path.name for path in (project / "metrics").iterdir()) == [
+        "broken.py",
+        "mine.py",
+        "notes.txt",
+    ]
 
 
 @pytest.mark.parametrize(

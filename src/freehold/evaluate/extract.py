@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from freehold.core.task import JsonOutput, LabelOutput, Output
 
 _QUOTES = "\"'`“”‘’„«»"
+_MOST_LEVELS = 64  # records refuse values that nest a few hundred levels
 _FENCED = re.compile(r"```[^\n`]*\n(.*?)```", re.DOTALL)
 
 
@@ -22,8 +23,8 @@ def extract(raw: str, output: Output) -> JsonValue:
 
     Labels: the label that equals the text, once white space, quotes around it and full stops after
     it are taken away; failing that, the only label that equals it but for case. JSON: the whole
-    text, or its one fenced block, read strictly (no NaN or infinity, no key twice); whether it fits
-    the schema is not asked here. Text: the text without surrounding white space.
+    text, or its one fenced block, read strictly (no NaN or infinity, no key twice, at most 64 levels);
+    whether it fits the schema is not asked here. Text: the text without surrounding white space.
 
     Returns:
         The canonical label, a JSON value or text. None where nothing could be read: the answer is
@@ -75,9 +76,27 @@ def _strict_json(text: str) -> JsonValue:
             parse_float=_finite,
             object_pairs_hook=_unique_keys,
         )
+        # A lone surrogate has no UTF-8, so that the answer could not be kept.
+        json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):  # RecursionError: thousands of opening brackets
         return None
-    return value
+    return value if _is_shallow(value) else None
+
+
+def _is_shallow(value: JsonValue) -> bool:
+    """Return whether a value nests few enough levels to be kept and compared."""
+    level = [value]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return True
+    return False
+
+
+def _inside(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def _refuse_constant(name: str) -> float:

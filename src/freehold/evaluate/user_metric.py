@@ -6,16 +6,19 @@ guarded against here is a mistake in it, not malice.
 
 from __future__ import annotations
 
-import importlib.util
+import sys
 from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import TypeAlias, cast
+
+import numpy as np
 
 from freehold.core.errors import ConfigError
 from freehold.core.measure import Answer
 from freehold.core.outcome import Cause, Failed
+from freehold.core.record import digest_bytes
 from freehold.core.snapshot import Example
 
 Metric: TypeAlias = Callable[[Example, Answer], float | Failed]
@@ -60,14 +63,14 @@ def load_metric(reference: str, *, root: Path) -> Metric:
 
 
 def _run_file(path: Path, path_text: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"freehold_metric_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(
-            "CFG-009", f"{path_text} is no Python file", help="name it with the ending .py"
-        )
-    module = importlib.util.module_from_spec(spec)
+    """Run the file as a module. It is compiled here, so that nothing is written beside it."""
+    name = f"freehold_metric_{digest_bytes(str(path).encode())[-12:]}"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    # Dataclasses and pickles look a module up by its name.
+    sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         raise ConfigError(
             "CFG-009",
@@ -83,8 +86,10 @@ def _guarded(function: Callable[..., object], name: str) -> Metric:
             score = function(example, answer.value)
         except (Exception, SystemExit) as error:  # noqa: BLE001  the user's code may raise anything
             return Failed(cause=Cause.SCORER, message=f"{name}: {type(error).__name__}: {error}")
-        if isinstance(score, Real) and 0.0 <= float(score) <= 1.0:
-            return float(score)
+        if isinstance(score, Real | np.bool_):
+            number = float(cast("float", score))
+            if 0.0 <= number <= 1.0:
+                return number
         return Failed(
             cause=Cause.SCORER, message=f"{name} returned {score!r:.100}, not a number in [0, 1]"
         )
