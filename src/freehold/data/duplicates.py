@@ -25,8 +25,9 @@ NEAR = 0.9
 _PIECE_CHARACTERS = 5
 _BANDS = 16
 _HASHES_PER_BAND = 8
-_PIECES_AT_ONCE = 1 << 20
+_PIECES_AT_ONCE = 1 << 15
 _COMPARED_IN_A_BUCKET = 64
+_DOUBT = 0.1  # nearly four standard errors of the similarity that 128 hashes estimate
 _SEPARATOR = 0
 _HASH_SEED = 20_261_122  # fixed, so that the same rows give the same groups on every machine
 
@@ -139,7 +140,7 @@ def near_pairs(
     forest = _Forest(len(texts))
     pairs: list[tuple[int, int]] = []
     for bucket in _buckets(signatures):
-        for a, b in _pairs_in(bucket):
+        for a, b in _likely_pairs(bucket, signatures, threshold - _DOUBT):
             if forest.root(a) == forest.root(b) or (apart and apart[a] != apart[b]):
                 continue
             if pieces.jaccard(a, b) >= threshold:
@@ -148,14 +149,19 @@ def near_pairs(
     return tuple(pairs)
 
 
-def _pairs_in(bucket: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yield each row of a bucket with the rows before it, at most the nearest 64 of them.
+def _likely_pairs(
+    bucket: NDArray[np.int64], signatures: _Hashes, least: float
+) -> Iterator[tuple[int, int]]:
+    """Yield the pairs of a bucket whose signatures agree in a share of at least `least`.
 
-    The limit keeps a bucket of thousands of rows from taking quadratic time.
+    Each row is compared with the 64 before it: the limit keeps a bucket of thousands of rows, as
+    filled-in forms give, from taking quadratic time.
     """
-    for place, row in enumerate(bucket):
-        for other in bucket[max(0, place - _COMPARED_IN_A_BUCKET) : place]:
-            yield other, row
+    inside = signatures[bucket]
+    for lag in range(1, min(len(bucket), _COMPARED_IN_A_BUCKET + 1)):
+        agreement = np.mean(inside[lag:] == inside[:-lag], axis=1)
+        for place in np.flatnonzero(agreement >= least).tolist():
+            yield int(bucket[place]), int(bucket[place + lag])
 
 
 class _Pieces:
@@ -173,14 +179,17 @@ class _Pieces:
             inside[starts[1:] - offset] = False
         self.hashes: _Hashes = hashes[inside[: len(hashes)]]
         self.starts: NDArray[np.int64] = np.concatenate(([0], np.cumsum(counts)))
+        self._distinct: dict[int, _Hashes] = {}
 
     def of(self, row: int) -> _Hashes:
-        """The pieces of one text, with repeats."""
-        return self.hashes[self.starts[row] : self.starts[row + 1]]
+        """The different pieces of one text."""
+        if row not in self._distinct:
+            self._distinct[row] = np.unique(self.hashes[self.starts[row] : self.starts[row + 1]])
+        return self._distinct[row]
 
     def jaccard(self, a: int, b: int) -> float:
         """The share of the pieces of two texts that both have."""
-        first, second = np.unique(self.of(a)), np.unique(self.of(b))
+        first, second = self.of(a), self.of(b)
         both = len(np.intersect1d(first, second, assume_unique=True))
         return both / (len(first) + len(second) - both)
 
@@ -226,15 +235,16 @@ def _blocks(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
     return pairwise(cuts)
 
 
-def _buckets(signatures: _Hashes) -> Iterator[list[int]]:
+def _buckets(signatures: _Hashes) -> Iterator[NDArray[np.int64]]:
     """Yield the rows that agree in all hashes of some band, two or more at a time."""
     for band in range(_BANDS):
         part = signatures[:, band * _HASHES_PER_BAND : (band + 1) * _HASHES_PER_BAND]
         keys = _mixed(part)
         order = np.argsort(keys, kind="stable")
-        cuts = np.flatnonzero(np.diff(keys[order])) + 1
-        groups: list[NDArray[np.int64]] = np.split(order, cuts)
-        yield from (cast("list[int]", rows.tolist()) for rows in groups if len(rows) > 1)
+        same = keys[order[1:]] == keys[order[:-1]]
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False]))))
+        for start, end in edges.reshape(-1, 2).tolist():
+            yield order[start : end + 1]
 
 
 def _mixed(part: _Hashes) -> _Hashes:

@@ -410,21 +410,22 @@ def recognise(row: Columned, columns: Columns) -> Format | None:
     for function in FORMATS.values():
         found = function(row)
         if found is not None:
-            return _with_columns(found, columns)
+            return _with_columns(found, row, columns)
     return _completed(row, columns)
 
 
-def _with_columns(found: Format, columns: Columns) -> Format:
-    """Replace the detected columns by those that the user named."""
+def _with_columns(found: Format, row: Columned, columns: Columns) -> Format | None:
+    """Replace the detected columns by those that the user named; None where the row lacks them."""
     if not (columns.input or columns.target or columns.context):
         return found
-    return format_of_columns(
+    chosen = format_of_columns(
         Columns(
             input=columns.input or found.columns.input,
             target=columns.target or found.columns.target,
             context=columns.context or found.columns.context,
         )
     )
+    return chosen if chosen.fits(row) else None
 
 
 def _completed(row: Columned, columns: Columns) -> Format | None:

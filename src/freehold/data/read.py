@@ -107,8 +107,13 @@ def read(
         drops=(*drops, *not_json),
         sources=tuple(reading.source for reading in readings),
         format=readings[0].format.name,
-        columns=readings[0].format.columns,
+        columns=_used_columns(readings[0].format.columns, taken),
     )
+
+
+def _used_columns(columns: Columns, taken: Sequence[_Taken]) -> Columns:
+    has_ids = any(item.id is not None for item in taken)
+    return columns if has_ids else columns.model_copy(update={"id": None})
 
 
 # One file ------------------------------------------------------------------------------------
@@ -162,10 +167,11 @@ def _find_format(
 def _with_id(found: Format, row: Row, columns: Columns) -> Format:
     """Note which column holds the id: the user's choice, else one that is called id."""
     named = (name for name in row.columns if name.strip().casefold() == "id")
-    column = columns.id or next(named, None)
-    used = {*found.used, column} if column else found.used
+    column = columns.id or next(named, "id")
     return replace(
-        found, used=frozenset(used), columns=found.columns.model_copy(update={"id": column})
+        found,
+        used=frozenset({*found.used, column}),
+        columns=found.columns.model_copy(update={"id": column}),
     )
 
 
@@ -175,7 +181,7 @@ def _take_rows(
     taken: list[_Taken] = []
     drops: list[Drop] = []
     strangers: dict[int, str] = {}
-    ids_seen = format_.columns.id is None
+    seen: dict[str, None] = {}
     for row in rows:
         if isinstance(row, Unreadable):
             drops.append(Drop(source=name, row=row.number, reason=row.reason))
@@ -184,7 +190,7 @@ def _take_rows(
             other = recognise(row.columns, columns)
             if other is not None and other.name != format_.name:
                 strangers[row.number] = other.name
-        ids_seen = ids_seen or format_.columns.id in row.columns
+        seen.update(dict.fromkeys(row.columns))
         content = format_.take(row.columns)
         if isinstance(content, Rejected):
             drops.append(Drop(source=name, row=row.number, reason=content.reason))
@@ -192,9 +198,8 @@ def _take_rows(
             taken.append(_taken(row, content, name=name, format_=format_))
     if strangers:
         raise _mixed_rows(name, format_.name, strangers)
-    if not ids_seen and format_.columns.id is not None:
-        seen = tuple(taken[0].fields) if taken else ()
-        raise missing_column(format_.columns.id, seen, where=name)
+    if columns.id is not None and columns.id not in seen:
+        raise missing_column(columns.id, tuple(seen), where=name)
     return tuple(taken), tuple(drops)
 
 

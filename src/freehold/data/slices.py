@@ -108,8 +108,7 @@ def compile_condition(where: str, *, columns: Sequence[str]) -> Condition:
         DataError: anything else (DAT-013), with the place in `where`.
     """
     tree = _parsed(where)
-    compute = _Compiler(where, columns).compute(tree)
-    return lambda example: compute(example) is True
+    return _Compiler(where, columns).truth(tree)
 
 
 def _parsed(where: str) -> ast.expr:
@@ -120,7 +119,7 @@ def _parsed(where: str) -> ast.expr:
             warnings.simplefilter("ignore")  # Python's advice on Python code, which this is not
             return ast.parse(where.strip(), mode="eval").body
     except SyntaxError as error:
-        place = max(0, (error.offset or 1) - 1)
+        place = error.offset - 1 if error.offset else len(where)
         raise _wrong(where, place, "this is not a condition") from error
     except (ValueError, RecursionError, MemoryError) as error:
         raise _wrong(where, 0, "this is not a condition") from error
@@ -144,11 +143,12 @@ class _Compiler:
         self._columns = columns
 
     def compute(self, node: ast.expr) -> _Compute:
+        """Compile any part."""
         match node:
             case ast.BoolOp(op=op, values=values):
-                return self._joined([self._truth(value) for value in values], op)
+                return self._joined([self.truth(value) for value in values], op)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                holds = self._truth(operand)
+                holds = self.truth(operand)
                 return lambda example: not holds(example)
             case ast.Compare():
                 return self._compared(node)
@@ -163,10 +163,11 @@ class _Compiler:
         every = isinstance(op, ast.And)
         return lambda example: (all if every else any)(part(example) for part in parts)
 
-    def _truth(self, node: ast.expr) -> Condition:
+    def truth(self, node: ast.expr) -> Condition:
+        """Compile a part that holds or does not."""
         compute = self.compute(node)
         if not isinstance(node, ast.BoolOp | ast.Compare) and not _is_not(node):
-            raise self._refused(node, "`and`, `or` and `not` join comparisons")
+            raise self._refused(node, "a comparison is needed here")
         return lambda example: compute(example) is True
 
     def _value(self, node: ast.expr) -> _Compute:

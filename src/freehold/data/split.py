@@ -166,7 +166,7 @@ def _groups_too_large(split: str, wanted: int, sizes: Sequence[int]) -> DataErro
     smallest = min(sizes, default=0)
     return DataError(
         "DAT-012",
-        f"no group fits into {split} with its {wanted:,} examples; the smallest that is left has "
-        f"{smallest:,}",
+        f"rows of one group, or that repeat each other, stay together, and none of these groups "
+        f"fits into {split} with its {wanted:,} examples; the smallest that is left has {smallest:,}",
         help=f"set data.split.{split} to {max(smallest, 1)} or more, or give more groups",
     )

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from freehold.core.message import Message
+from freehold.core.sections import Columns
+from freehold.data.formats import FORMATS, recognise
+from freehold.data.read import Reading, read
+
+USER, BOT = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+
+
+def read_rows(folder: Path, *rows: dict[str, JsonValue]) -> Reading:
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "x.jsonl").write_text(text, encoding="utf-8")
+    return read("x.jsonl", columns=Columns(), root=folder)
+
+
+@pytest.mark.parametrize(
+    ("row", "name"),
+    [
+        ({"input": "Q", "target": "A"}, "input/target"),
+        ({"text": "Q", "label": "A"}, "text/label"),
+        ({"Text": "Q", "Label": "A"}, "Text/Label"),
+        ({"question": "Q", "answer": "A"}, "question/answer"),
+        ({"prompt": "Q", "completion": "A"}, "prompt/completion"),
+        ({"instruction": "Q", "input": "", "output": "A"}, "instruction/input/output"),
+        ({"messages": [USER, BOT]}, "OpenAI messages"),
+        ({"prompt": [USER], "completion": [BOT]}, "prompt/completion turns"),
+        (
+            {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
+            "ShareGPT conversations",
+        ),
+        ({"text": "Q", "queue": "A", "product": "p", "channel": "c"}, "text/queue"),
+        ({"sentence": "Q", "sentiment": "A", "id": 1}, "sentence/sentiment"),
+        ({"text": "Q", "label": "A", "category": "other"}, "text/label"),
+    ],
+)
+def test_every_shape_is_recognised_and_taken_apart(
+    tmp_path: Path, row: dict[str, JsonValue], name: str
+) -> None:
+    found = read_rows(tmp_path, row)
+    assert found.format == name
+    assert [(e.input, e.target, e.context, e.history) for e in found.examples] == [
+        ("Q", "A", None, ())
+    ]
+
+
+def test_all_formats_of_the_mapping_are_reached() -> None:
+    rows: list[dict[str, JsonValue]] = [
+        {"messages": []},
+        {"conversations": [{"from": "human", "value": "Q"}]},
+        {"prompt": [USER], "completion": [BOT]},
+        {"instruction": "Q", "output": "A"},
+        {"text": "Q", "label": "A"},
+    ]
+    for (_, function), row in zip(FORMATS.items(), rows, strict=True):
+        assert function(row) is not None
+        assert function({"alpha": 1}) is None
+
+
+def test_two_possible_targets_are_not_guessed() -> None:
+    assert recognise({"text": "Q", "intent": "A", "topic": "B"}, Columns()) is None
+    assert recognise({"text": "only text"}, Columns()) is None
+
+
+def test_a_context_is_taken_and_paragraphs_are_joined(tmp_path: Path) -> None:
+    found = read_rows(
+        tmp_path,
+        {"question": "Q", "answer": "A", "context": ["one", "two"]},
+        {"question": "Q2", "answer": "A", "context": ""},
+        {"question": "Q3", "answer": "A", "context": [1]},
+    )
+    assert [e.context for e in found.examples] == ["one\n\ntwo", None]
+    assert [(d.row, d.reason) for d in found.drops] == [(3, "the context is not text")]
+
+
+def test_chats_keep_their_earlier_turns(tmp_path: Path) -> None:
+    system = {"role": "developer", "content": "Be kind."}
+    parts: dict[str, JsonValue] = {"role": "user", "content": [{"type": "text", "text": "Q2"}]}
+    turns: list[JsonValue] = [dict(system), dict(USER), dict(BOT), parts, dict(BOT)]
+    example = read_rows(tmp_path, {"messages": turns}).examples[0]
+    assert (example.input, example.target) == ("Q2", "A")
+    assert example.history == (
+        Message(role="system", content="Be kind."),
+        Message(role="user", content="Q"),
+        Message(role="assistant", content="A"),
+    )
+
+
+def test_alpaca_joins_the_instruction_with_its_input_and_keeps_the_history(tmp_path: Path) -> None:
+    row: dict[str, JsonValue] = {
+        "instruction": "Translate.",
+        "input": "chat",
+        "output": "cat",
+        "system": "You know French.",
+        "history": [["chien", "dog"]],
+    }
+    example = read_rows(tmp_path, row).examples[0]
+    assert example.input == "Translate.\n\nchat"
+    assert [turn.content for turn in example.history] == ["You know French.", "chien", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        ([USER], "no assistant turn"),
+        ([], "no assistant turn"),
+        ("text", "not a list of turns"),
+        ([BOT], "no user turn before the assistant's"),
+        ([USER, BOT, USER], "the last turn is not the assistant's"),
+        ([USER, {"role": "tool", "content": "x"}, BOT], "a tool call or a turn that is no text"),
+        (
+            [USER, {"role": "assistant", "content": None, "tool_calls": [1]}],
+            "a tool call or a turn that is no text",
+        ),
+        ([USER, {"role": "assistant", "content": " "}], "an empty turn"),
+        (["x"], "not a list of turns"),
+    ],
+)
+def test_chats_that_cannot_be_used_are_dropped_with_a_reason(
+    tmp_path: Path, turns: JsonValue, reason: str
+) -> None:
+    found = read_rows(tmp_path, {"messages": [dict(USER), dict(BOT)]}, {"messages": turns})
+    assert [(drop.row, drop.reason) for drop in found.drops] == [(2, reason)]
