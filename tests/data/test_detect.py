@@ -54,7 +54,8 @@ def test_objects_give_a_schema_with_closed_and_optional_fields() -> None:
     targets: list[JsonValue] = [
         {"intent": "play", "slots": {"artist": f"artist {n}"}} for n in range(20)
     ]
-    targets += [{"intent": "stop", "slots": {"when": ["now", "soon"]}} for _ in range(20)]
+    stop: JsonValue = {"intent": "stop", "slots": {"when": ["now", "soon"]}}
+    targets += [stop] * 20
     found = detect_examples(examples_of(*targets), rows=40, format="input/target")
     assert found.metric.primary == "json_fields"
     assert found.output == JsonOutput(

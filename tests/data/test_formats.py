@@ -11,7 +11,8 @@ from freehold.core.sections import Columns
 from freehold.data.formats import FORMATS, recognise
 from freehold.data.read import Reading, read
 
-USER, BOT = {"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}
+USER: dict[str, JsonValue] = {"role": "user", "content": "Q"}
+BOT: dict[str, JsonValue] = {"role": "assistant", "content": "A"}
 
 
 def read_rows(folder: Path, *rows: dict[str, JsonValue]) -> Reading:
@@ -54,7 +55,7 @@ def test_all_formats_of_the_mapping_are_reached() -> None:
     rows: list[dict[str, JsonValue]] = [
         {"messages": []},
         {"conversations": [{"from": "human", "value": "Q"}]},
-        {"prompt": [USER], "completion": [BOT]},
+        {"prompt": [dict(USER)], "completion": [dict(BOT)]},
         {"instruction": "Q", "output": "A"},
         {"text": "Q", "label": "A"},
     ]
@@ -82,7 +83,7 @@ def test_a_context_is_taken_and_paragraphs_are_joined(tmp_path: Path) -> None:
 def test_chats_keep_their_earlier_turns(tmp_path: Path) -> None:
     system = {"role": "developer", "content": "Be kind."}
     parts: dict[str, JsonValue] = {"role": "user", "content": [{"type": "text", "text": "Q2"}]}
-    turns: list[JsonValue] = [dict(system), dict(USER), dict(BOT), parts, dict(BOT)]
+    turns: list[JsonValue] = [{**system}, dict(USER), dict(BOT), parts, dict(BOT)]
     example = read_rows(tmp_path, {"messages": turns}).examples[0]
     assert (example.input, example.target) == ("Q2", "A")
     assert example.history == (

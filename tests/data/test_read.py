@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import gzip
+import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from operator import attrgetter
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +26,7 @@ from freehold.data.read import Reading, read
 ROWS = [{"text": f"question {n}", "label": "ab"[n % 2]} for n in range(6)]
 
 
-def lines(rows: list[dict[str, object]]) -> bytes:
+def lines(rows: Sequence[Mapping[str, object]]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
@@ -45,9 +50,11 @@ def as_csv(rows: list[dict[str, str]], delimiter: str = ",") -> bytes:
     return out.getvalue().encode()
 
 
-def as_parquet(rows: list[dict[str, str]]) -> bytes:
+def as_parquet(rows: Sequence[Mapping[str, object]]) -> bytes:
+    make = cast("Callable[[object], object]", attrgetter("Table.from_pylist")(pa))
+    write = cast("Callable[[object, object], None]", vars(pq)["write_table"])
     out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), out)  # pyright: ignore[reportUnknownMemberType]
+    write(make(rows), out)
     return out.getvalue()
 
 
@@ -139,7 +146,7 @@ def test_bytes_of_any_kind_raise_nothing_but_a_data_error(
     )
 )
 def test_objects_of_any_shape_raise_nothing_but_a_data_error(tmp_path: Path, value: object) -> None:
-    row = value if isinstance(value, dict) else {"input": value, "target": "x"}
+    row: object = value if isinstance(value, dict) else {"input": value, "target": "x"}
     (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     try:
         found = read("x.jsonl", columns=Columns(), root=tmp_path)
@@ -267,9 +274,6 @@ def test_other_columns_are_kept_as_text(tmp_path: Path) -> None:
 
 
 def test_parquet_values_become_json_values(tmp_path: Path) -> None:
-    import datetime
-    from decimal import Decimal
-
     rows = [
         {
             "text": "a",
@@ -280,9 +284,7 @@ def test_parquet_values_become_json_values(tmp_path: Path) -> None:
             "score": float("nan"),
         }
     ]
-    out = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows), out)  # pyright: ignore[reportUnknownMemberType]
-    example = read_bytes(tmp_path, "x.parquet", out.getvalue()).examples[0]
+    example = read_bytes(tmp_path, "x.parquet", as_parquet(rows)).examples[0]
     assert example.target == "2"
     assert example.fields == {"when": "2026-01-02", "price": "1.50"}
 
@@ -335,8 +337,6 @@ def test_json_may_wrap_its_rows_or_be_lines(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_the_file_as_it_lies_there(tmp_path: Path) -> None:
-    import hashlib
-
     content = gzip.compress(lines(ROWS))
     source = read_bytes(tmp_path, "x.jsonl.gz", content).sources[0]
     assert source.sha256 == "sha256:" + hashlib.sha256(content).hexdigest()
@@ -392,7 +392,8 @@ def test_a_misspelt_file_is_answered_with_its_neighbours(tmp_path: Path) -> None
 
 def test_mixed_rows_and_repeated_ids_are_named_by_their_numbers(tmp_path: Path) -> None:
     chat = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
-    mixed: list[dict[str, object]] = [{"text": "a", "label": "b"}] * 3 + [dict(chat)] * 2
+    row: dict[str, object] = {"text": "a", "label": "b"}
+    mixed: list[dict[str, object]] = [row, row, row, {**chat}, {**chat}]
     with pytest.raises(DataError) as caught:
         read_bytes(tmp_path, "x.jsonl", lines(mixed))
     assert "rows 4, 5 are `OpenAI messages`" in caught.value.problems[0].message
