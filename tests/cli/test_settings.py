@@ -116,3 +116,15 @@ def test_leaves_are_named_by_their_path() -> None:
 
 def test_no_user_file_is_no_setting(tmp_path: Path) -> None:
     assert settings_of_user_file(tmp_path / "absent.yaml") == ()
+
+
+def test_a_section_may_be_given_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "task.yaml").write_text(TASK, encoding="utf-8")
+    resolved = resolve_file(
+        tmp_path / "task.yaml",
+        below=(),
+        above=settings_given(["metric={primary: python, python: 'metrics/mine.py:score'}"]),
+    )
+    assert resolved.task_file.metric is not None
+    assert resolved.task_file.metric.python == "metrics/mine.py:score"
+    assert source_of(resolved, "metric.primary") == "-s metric"

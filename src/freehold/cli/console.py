@@ -78,9 +78,17 @@ def write(stream: TextIO, text: str) -> None:
         stream.write(text.encode(encoding, "replace").decode(encoding))
         stream.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        _lead_nowhere(stream)
+    except OSError:
+        _lead_nowhere(stream)
+        raise
+
+
+def _lead_nowhere(stream: TextIO) -> None:
+    """Let what is buffered, and all that follows, vanish: Python flushes once more at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def open_console(invocation: Invocation, environment: Environment) -> Console:

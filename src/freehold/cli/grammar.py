@@ -103,7 +103,7 @@ TOP_FLAGS: tuple[Flag, ...] = (
 _RETRY = Flag(("--retry-failed",), "try failed examples again; old failures stand until then")
 _MAX_FAILED = Flag(
     ("--max-failed",),
-    "stop a rung after so many failures (20), or such a share (5%)",
+    "give a rung up after 20 failures, or after a share of 5%",
     kind="share",
     value="COUNT|SHARE",
 )
@@ -171,7 +171,7 @@ VERBS: tuple[Verb, ...] = (
         examples=(
             ("freehold climb", "the task of this folder"),
             ("freehold climb examples.jsonl", "no settings at all"),
-            ("freehold climb -n 100 -s bar.quality=0.9", "100 test examples, a higher bar"),
+            ("freehold climb -n 100 -s bar.quality=0.9", "fewer examples, higher bar"),
             ("freehold climb --json > climb.json", "for programs"),
         ),
         flags=(_RETRY, _MAX_FAILED),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS, Flag, Verb
 
 _COLUMN = 28
+_EXAMPLE_COLUMN = 50
 
 _HEAD = """\
 Freehold finds the cheapest thing that does your task well enough, measured on your own
@@ -38,9 +39,13 @@ def top_help() -> str:
 def verb_help(verb: Verb) -> str:
     """Return the page of one verb: what it does, examples, its flags."""
     lines = [f"usage: freehold {verb.name} {verb.arguments} [FLAGS]", "", verb.about, ""]
-    width = max(len(command) for command, _ in verb.examples)
     lines += ["examples:"]
-    lines += [f"  {command:<{width}}   {what}" for command, what in verb.examples]
+    for command, what in verb.examples:
+        left = f"  {command}"
+        if len(left) > _EXAMPLE_COLUMN - 2:
+            lines.append(left)
+            left = ""
+        lines.append(f"{left:<{_EXAMPLE_COLUMN}}{what}")
     lines += [""]
     if verb.flags:
         lines += [f"flags of {verb.name}:", *_flag_lines(verb.flags), ""]

@@ -22,15 +22,15 @@ from freehold.report.live import LiveClimb, LiveRow
 
 #: What a bar says besides its count. The examples of the test split need no word.
 PHASE_NOTES: Mapping[Phase, str] = {
-    "loading": "loading",
     "building": "building",
     "choosing on dev": "dev",
     "test": "",
+    "timing alone": "timing",
     "kept ability": "kept",
     "audit": "audit",
 }
 #: What one unit of a phase is called; building counts whatever the rung builds with.
-PHASE_UNITS: Mapping[Phase, str] = {"loading": "parts", "building": "parts"}
+PHASE_UNITS: Mapping[Phase, str] = {"building": "parts"}
 
 
 PLAIN_SECONDS = 30.0

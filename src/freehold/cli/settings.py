@@ -167,7 +167,7 @@ def _resolved(
     above: Sequence[Setting],
 ) -> Resolved:
     sources = {key: source for key, source in written.items() if _is_leaf(key, written)}
-    wanted = [setting for setting in below if not _is_written(setting.key, written)]
+    wanted = [setting for setting in below if not _is_written(_full_key(setting), written)]
     problems: list[Problem] = []
     for setting in (*wanted, *above):
         try:
@@ -175,12 +175,19 @@ def _resolved(
         except ConfigError as error:
             problems.extend(_at(problem, setting.source) for problem in error.problems)
             continue
-        full = ".".join(str(step) for step in SHORT_FORMS.get(setting.key, (setting.key,)))
+        full = _full_key(setting)
         sources = {key: source for key, source in sources.items() if not key.startswith(full + ".")}
         sources[full] = setting.source
     if problems:
         raise ConfigError.several(problems)
     return Resolved(task_file, sources)
+
+
+def _full_key(setting: Setting) -> str:
+    """Return the key without its short form: `model` is `models.base.id`."""
+    if setting.key in SHORT_FORMS and not isinstance(setting.value, dict):
+        return ".".join(str(step) for step in SHORT_FORMS[setting.key])
+    return setting.key
 
 
 def _is_leaf(key: str, written: Mapping[str, str]) -> bool:

@@ -144,7 +144,8 @@ def task_schema() -> dict[str, JsonValue]:
 
 
 def _put(values: dict[str, JsonValue], key: str, value: JsonValue) -> None:
-    steps = [str(step) for step in SHORT_FORMS.get(key, tuple(key.split(".")))]
+    is_short = key in SHORT_FORMS and not isinstance(value, dict)
+    steps = [str(step) for step in (SHORT_FORMS[key] if is_short else key.split("."))]
     current = values
     for step in steps[:-1]:
         inner = current.get(step)
