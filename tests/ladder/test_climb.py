@@ -215,6 +215,22 @@ def test_too_many_failures_make_the_rung_an_error(tmp_path: Path) -> None:
     assert "allowed; the first:" in (rung.reason or "")
 
 
+def test_an_audit_that_contradicts_takes_the_recommendation_back(tmp_path: Path) -> None:
+    task = prepared(tmp_path, ladder="rungs: [zero_shot]", bar=0.8)
+    unseen = {e.input for e in task.snapshot.audit.examples}
+
+    def lucky(messages: Sequence[Message]) -> str:
+        return "none" if messages[-1].content in unseen else truth(messages)
+
+    outcome, _ = run(tmp_path, task, script=lucky)
+    found = outcome.climb
+    assert found.audit is not None
+    assert not found.audit.agrees
+    assert found.recommended is None
+    assert found.rung("zero_shot").verdict is Verdict.UNDECIDED
+    assert "audit contradicts" in found.why[0]
+
+
 def test_progress_of_each_phase_only_grows(tmp_path: Path) -> None:
     seen: dict[tuple[str, str, str], list[int]] = {}
 

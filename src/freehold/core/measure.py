@@ -10,7 +10,7 @@ from pydantic import Field, JsonValue, model_validator
 from freehold.core.outcome import Failed, Outcome, Scored
 from freehold.core.record import Record
 
-Method = Literal["wilson", "betting", "bootstrap", "delta", "score", "none"]
+Method = Literal["wilson", "betting", "bootstrap", "score", "none"]
 
 
 class Answer(Record):

@@ -152,6 +152,7 @@ class _Climbing:
             retry_failed=around.options.retry_failed,
         )
         self.measured: dict[str, Measured] = {}
+        self.pairs: dict[tuple[str, str], Difference] = {}
 
     def run(self) -> ClimbOutcome:
         handle = self.store.handle("c", self.key)
@@ -367,6 +368,8 @@ class _Climbing:
         if advice.rung is not None and len(self.snapshot.audit):
             audit, result = self._audited(judged[advice.rung])
             final = tuple(result if r.rung == result.rung else r for r in final)
+            if not audit.agrees:
+                advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
         self._count_look("test", self.snapshot.test.digest)
         return Climb(
             task=self.task.name,
@@ -413,7 +416,9 @@ class _Climbing:
     def _paired(self, first: str, second: str) -> Difference | None:
         if first not in self.measured or second not in self.measured:
             return None
-        return compare(
+        if (first, second) in self.pairs:
+            return self.pairs[first, second]
+        found = compare(
             self.measured[first].run,
             self.measured[second].run,
             self.snapshot.test.examples,
@@ -421,6 +426,8 @@ class _Climbing:
             confidence=self.task.bar.confidence,
             rng=self._rng(),
         )
+        self.pairs[first, second] = found
+        return found
 
     def _count_look(self, split: str, digest: str) -> None:
         entries = self.store.ledger.entries(f"look at {split}", subject=digest)

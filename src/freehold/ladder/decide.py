@@ -22,7 +22,7 @@ from freehold.evaluate.statistics import (
     need_more,
 )
 from freehold.ladder.cost import break_even, total_cost
-from freehold.ladder.recommend import Paired, Recommendation, recommend
+from freehold.ladder.recommend import Paired, Recommendation, contradicted, recommend
 from freehold.report import numbers
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "after_audit",
     "audit_agrees",
     "break_even",
+    "contradicted",
     "judge",
     "recommend",
     "total_cost",

@@ -57,6 +57,22 @@ def recommend(
     return Recommendation(best.rung, tuple(line for line in lines if line))
 
 
+def contradicted(result: RungResult, audit: Estimate, *, bar: Bar) -> Recommendation:
+    """Return what to say of the rung that passed on test and that the audit rows contradict.
+
+    Nothing is recommended: a second rung scored on the same audit rows would be a second look.
+    """
+    rows = numbers.plural(audit.n, "unseen row")
+    found = f"{numbers.estimate(audit)} on {rows}, below {numbers.bar_value(bar.quality)}"
+    return Recommendation(
+        None,
+        (
+            f"{result.rung} passed on the test examples, but the audit contradicts it: {found}",
+            "labels: add examples that nothing was decided with, and climb again",
+        ),
+    )
+
+
 def _headline(best: RungResult, bar: Bar) -> str:
     parts: list[str] = []
     if best.quality is not None:

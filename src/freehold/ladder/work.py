@@ -249,7 +249,7 @@ class Workshop:
 
 def untouched(items: int) -> Kept:
     """Return the kept ability of a rung that changes no weights: all of it, by construction."""
-    return Kept(ratio=Estimate(mean=1.0, low=1.0, high=1.0, n=max(items, 1), method="delta"))
+    return Kept(ratio=Estimate(mean=1.0, low=1.0, high=1.0, n=max(items, 1)))
 
 
 def candidate_name(candidate: Candidate) -> str:
