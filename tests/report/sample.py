@@ -310,9 +310,10 @@ def curves() -> Curves:
     )
 
 
-def view(test: int = 400, *, tail: str = "") -> ReportView:
+def view(test: int = 400, *, tail: str = "", rungs: int = 8) -> ReportView:
+    """The view of the drawn climb, with answers of its last `rungs` measured rungs."""
     data = snapshot(test, tail=tail)
-    measured = [result for result in climb().rungs if result.state == "measured"]
+    measured = [result for result in climb().rungs if result.state == "measured"][-rungs:]
     return build_view(
         climb(),
         task(),
@@ -326,7 +327,8 @@ def view(test: int = 400, *, tail: str = "") -> ReportView:
                 text=f"<|system|>\nRoute the support ticket to exactly one queue.\n<|user|>\n"
                 f"{TICKETS[1]}\n<|assistant|>\n",
             )
-            for result in measured[1:]
+            for result in measured
+            if result.rung != "baseline"
         ],
         curves=[curves()],
     )

@@ -17,6 +17,7 @@ from freehold.report.lines import (
     Span,
     clean,
     elide,
+    labelled,
     line,
     look_of,
     render,
@@ -96,7 +97,8 @@ def comparison(
     if worst is not None:
         few = ", too few to judge" if worst.n < findings.FEW else ""
         change = f"{numbers.signed_points(worst.difference)} points (n={worst.n}{few})"
-        lines.append(line(f"worst slice  {findings.clip(worst.name, 40)} {change}"))
+        text = f"{findings.clip(worst.name, 40)} {change}"
+        lines.extend(labelled("worst slice", text, look=look, indent=0, column=13))
     lines.extend(_broken(compared, shown, look))
     return render(lines, look)
 
@@ -125,14 +127,14 @@ def eval_one_table(
 
 
 def _sides(compared: Comparison, look: Look) -> list[Line]:
-    after, before = compared.after, compared.before
-    text = (
-        f"{clean(after.name)} {numbers.estimate(after.quality)}    "
-        f"{clean(before.name)} {numbers.estimate(before.quality)}"
-    )
-    return spread(
-        line(text), line(f"same {numbers.count(compared.difference.n)} test examples"), look.width
-    )
+    sides = [
+        f"{clean(s.name)} {numbers.estimate(s.quality)}" for s in (compared.after, compared.before)
+    ]
+    same = line(f"same {numbers.count(compared.difference.n)} test examples")
+    both = "    ".join(sides)
+    if len(both) > look.width:
+        return [line(sides[0]), *spread(line(sides[1]), same, look.width)]
+    return spread(line(both), same, look.width)
 
 
 def _net(compared: Comparison, look: Look) -> list[Line]:
@@ -161,7 +163,13 @@ def _broken(compared: Comparison, shown: int, look: Look) -> list[Line]:
     more = len(compared.broken) - shown
     following = f"next: {compared.following}" if compared.following else ""
     if more > 0:
-        rows.append(line(f"{' ' * 13}…{numbers.count(more)} more".ljust(40) + following))
+        counted = f"{' ' * 13}…{numbers.count(more)} more".ljust(40)
+        both = counted + following
+        if len(both) > look.width:
+            rows.append(line(counted))
+            rows.extend(line(part) for part in wrap(following, look.width))
+        else:
+            rows.append(line(both))
     elif following:
         rows.append(line(following))
     return rows

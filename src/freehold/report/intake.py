@@ -21,6 +21,7 @@ from freehold.report.lines import (
     look_of,
     render,
     spread,
+    wrap,
 )
 
 _COLUMN = 13
@@ -53,9 +54,14 @@ def snapshot_lines(
     """Return the two lines that a climb starts with: what the data is, and how it was split."""
     look = look_of(width, ascii=ascii, color=color)
     rows = sum(source.rows for source in snapshot.sources)
-    parts = [f"{numbers.count(rows)} rows", _format(snapshot), *_target(task)]
-    facts = " · ".join(part for part in parts if part)
-    lines: list[Line] = labelled(_names(snapshot), facts, look=look, indent=0, column=17)
+    target = f"{_output(task.output)} → {task.metric.primary}"
+    facts = " · ".join(
+        part for part in (f"{numbers.count(rows)} rows", _format(snapshot), target) if part
+    )
+    names = _names(snapshot)
+    column = max(17, len(names) + 3)
+    column = column if column + len(facts) <= look.width else 17
+    lines: list[Line] = labelled(names, facts, look=look, indent=0, column=column)
     dropped = _dropped(snapshot)
     if dropped:
         lines.extend(labelled("left out", dropped, look=look, column=17))
@@ -71,7 +77,7 @@ def defaults_line(task: Task, *, width: int = 88, ascii: bool = False, color: bo
         f"No task.yaml, so defaults: {findings.bar_text(task.bar)}, {clean(task.base.id)},"
         f" stop={task.ladder.stop}"
     )
-    return render(labelled("", text, look=look, indent=0, column=0), look)
+    return render([line(part) for part in wrap(text, look.width)], look)
 
 
 def init_lines(
@@ -89,7 +95,7 @@ def init_lines(
     rows = sum(source.rows for source in snapshot.sources)
     facts: dict[str, str] = {}
     facts["format"] = " · ".join(part for part in (_format(snapshot), _dropped(snapshot)) if part)
-    facts["target"] = " → ".join(_target(task)[0].split(" → ")) if _target(task) else ""
+    facts["target"] = f"{_output(task.output)} → metric {task.metric.primary}"
     if lengths is not None:
         facts["lengths"] = _lengths(lengths)
     facts["duplicates"] = _duplicates(snapshot)
@@ -171,10 +177,6 @@ def _names(snapshot: Snapshot) -> str:
 
 def _format(snapshot: Snapshot) -> str:
     return ", ".join(dict.fromkeys(clean(source.format) for source in snapshot.sources))
-
-
-def _target(task: Task) -> tuple[str, ...]:
-    return (f"{_output(task.output)} → metric {task.metric.primary}",)
 
 
 def _output(output: Output) -> str:

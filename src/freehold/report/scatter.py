@@ -134,13 +134,18 @@ def _axes(across: Scale, up: Scale, *, width: float, height: float) -> Markup:
     for value in _cost_ticks(across, width):
         x = across.at(value)
         parts.append(line((x, up.end - 6), (x, up.start), kind="grid"))
-        label = numbers.money(value)
+        label = _tick_words(value)
         parts.append(text(x, up.start + 18, label, ink=Ink("muted", "middle", SMALL)))
     middle = (left + right) / 2
     words = "dollars per 1,000 requests (logarithmic)"
     parts.append(text(middle, height - 8, words, ink=Ink("muted", "middle", SMALL)))
     parts.append(text(_LEFT - 38, up.end - 12, "quality", ink=Ink("muted", size=SMALL)))
     return join(parts)
+
+
+def _tick_words(dollars: float) -> str:
+    words = numbers.money(dollars)
+    return words.rstrip("0") if dollars < 0.01 else words
 
 
 def _cost_ticks(across: Scale, width: float) -> list[float]:
@@ -154,7 +159,7 @@ def _cost_ticks(across: Scale, width: float) -> list[float]:
             for factor in factors
             if across.low <= factor * 10.0**power <= across.high
         ]
-        needed = sum(text_width(numbers.money(value), SMALL) + 14 for value in values)
+        needed = sum(text_width(_tick_words(value), SMALL) + 14 for value in values)
         if needed <= width - _LEFT - _RIGHT:
             return values
     return values[:: max(len(values) // 4, 1)]

@@ -27,17 +27,21 @@ _WIDTHS: tuple[tuple[str, float], ...] = (
 )
 _OTHER = 0.64
 _WIDE = 1.05
+_MEASURED = 1_000
 _CHARACTER_WIDTH = {character: width for group, width in _WIDTHS for character in group}
 
 
 def text_width(text: str, size: float = SIZE) -> float:
-    """Return an upper estimate of the width of `text` in pixels."""
-    return size * sum(_character_width(character) for character in text)
+    """Return an upper estimate of the width of `text` in pixels.
+
+    Characters beyond the first `_MEASURED` are not looked at: what long before fits no drawing.
+    """
+    return size * sum(_character_width(character) for character in text[:_MEASURED])
 
 
 def fit(text: str, width: float, size: float = SIZE) -> str:
     """Return `text` as one line that fits into `width` pixels, ending in `…` where it was cut."""
-    flat = visible(" ".join(text.split()))
+    flat = visible(" ".join(text[: 4 * _MEASURED].split()))
     if text_width(flat, size) <= width:
         return flat
     room = width - text_width("…", size)
@@ -53,7 +57,7 @@ def fit(text: str, width: float, size: float = SIZE) -> str:
 
 def wrap_text(text: str, width: float, *, size: float = SIZE, most: int = 3) -> tuple[str, ...]:
     """Return `text` in at most `most` lines of `width` pixels; the last one is cut where needed."""
-    words = visible(" ".join(text.split())).split(" ")
+    words = visible(" ".join(text[: 4 * _MEASURED].split())).split(" ")
     lines: list[str] = []
     current = words[0]
     for index, word in enumerate(words[1:], start=1):

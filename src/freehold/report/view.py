@@ -118,16 +118,16 @@ def build_view(
         curves: learning curves of trained rungs.
     """
     before = compared_rung(climb)
-    rows = _rows(climb, snapshot.test.examples, runs=runs, before=before)
-    rows.sort(key=lambda row: KINDS.index(row.kind))
+    shown = _differing(climb, snapshot.test.examples, runs=runs, before=before)
+    shown.sort(key=lambda one: KINDS.index(one[1]))
     return ReportView(
         climb_id=climb_id,
         climb=climb,
         task=task,
         snapshot=summarise(snapshot),
         prompts=tuple(prompts),
-        examples=tuple(rows[:MOST_EXAMPLES]),
-        examples_left_out=max(len(rows) - MOST_EXAMPLES, 0),
+        examples=tuple(_row(*one) for one in shown[:MOST_EXAMPLES]),
+        examples_left_out=max(len(shown) - MOST_EXAMPLES, 0),
         compared_with=before,
         curves=tuple(curves),
     )
@@ -165,64 +165,66 @@ def _digest(examples: Sequence[Example]) -> str:
     return digest_json("examples", [example.content_digest for example in examples])
 
 
-def _rows(
+def _differing(
     climb: Climb,
     examples: Sequence[Example],
     *,
     runs: Mapping[str, Run],
     before: str | None,
-) -> list[ExampleRow]:
-    shown = findings.subject(climb)
-    results = {rung: {r.example_id: r for r in run.results} for rung, run in runs.items()}
-    order = [result.rung for result in climb.rungs if result.rung in results]
-    rows: list[ExampleRow] = []
+) -> list[tuple[Example, Kind, dict[str, Result]]]:
+    """Return the examples worth showing with their kind and the results of all rungs."""
+    subject = findings.subject(climb)
+    after = subject.rung if subject else None
+    by_rung = {r.rung: _by_example(runs[r.rung]) for r in climb.rungs if r.rung in runs}
+    found: list[tuple[Example, Kind, dict[str, Result]]] = []
     for example in examples:
-        answers = tuple(
-            _answer(rung, results[rung][example.id])
-            for rung in order
-            if example.id in results[rung]
-        )
-        kind = _kind({a.rung: a for a in answers}, before, shown.rung if shown else None)
-        if kind is None:
-            continue
-        rows.append(
-            ExampleRow(
-                example_id=example.id,
-                kind=kind,
-                input=example.input,
-                wanted=example.target,
-                context=example.context,
-                answers=answers,
-            )
-        )
-    return rows
+        results = {
+            rung: by_id[example.id] for rung, by_id in by_rung.items() if example.id in by_id
+        }
+        kind = _kind(results, before, after)
+        if kind is not None:
+            found.append((example, kind, results))
+    return found
+
+
+def _by_example(run: Run) -> dict[str, Result]:
+    return {result.example_id: result for result in run.results}
+
+
+def _row(example: Example, kind: Kind, results: Mapping[str, Result]) -> ExampleRow:
+    return ExampleRow(
+        example_id=example.id,
+        kind=kind,
+        input=example.input,
+        wanted=example.target,
+        context=example.context,
+        answers=tuple(_answer(rung, result) for rung, result in results.items()),
+    )
 
 
 def _answer(rung: str, result: Result) -> RungAnswer:
     outcome, answer = result.outcome, result.answer
-    scored = isinstance(outcome, Scored)
     return RungAnswer(
         rung=rung,
         value=answer.value if answer else None,
         raw=answer.raw if answer else "",
-        score=outcome.score if scored else None,
+        score=_score(result),
         cause=outcome.cause.value if outcome.cause else "",
     )
 
 
-def _kind(answers: Mapping[str, RungAnswer], before: str | None, after: str | None) -> Kind | None:
-    scores = [answer.score for answer in answers.values()]
-    was = _score_of(answers, before)
-    now = _score_of(answers, after)
+def _kind(results: Mapping[str, Result], before: str | None, after: str | None) -> Kind | None:
+    scores = {rung: _score(result) for rung, result in results.items()}
+    was = scores.get(before) if before is not None else None
+    now = scores.get(after) if after is not None else None
     if was is not None and now is not None and (was >= RIGHT) != (now >= RIGHT):
         return "broken" if was >= RIGHT else "fixed"
-    if any(score is None for score in scores):
+    if None in scores.values():
         return "failed"
-    if len({score >= RIGHT for score in scores if score is not None}) > 1:
+    if len({score >= RIGHT for score in scores.values() if score is not None}) > 1:
         return "disagree"
     return None
 
 
-def _score_of(answers: Mapping[str, RungAnswer], rung: str | None) -> float | None:
-    answer = answers.get(rung) if rung is not None else None
-    return answer.score if answer is not None else None
+def _score(result: Result) -> float | None:
+    return result.outcome.score if isinstance(result.outcome, Scored) else None
