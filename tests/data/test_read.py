@@ -146,7 +146,8 @@ def test_bytes_of_any_kind_raise_nothing_but_a_data_error(
     )
 )
 def test_objects_of_any_shape_raise_nothing_but_a_data_error(tmp_path: Path, value: object) -> None:
-    row: object = value if isinstance(value, dict) else {"input": value, "target": "x"}
+    is_row = isinstance(value, dict)
+    row = cast("object", value) if is_row else {"input": value, "target": "x"}
     (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
     try:
         found = read("x.jsonl", columns=Columns(), root=tmp_path)

@@ -90,7 +90,7 @@ def find_duplicates(examples: Sequence[Example], *, near: float = NEAR) -> Dupli
     exact_roots = [first.setdefault(key, row) for row, key in enumerate(keys)]
     distinct = list(first.values())
     around = [keys[row][1] for row in distinct]
-    forest = _Forest(len(examples))
+    forest = Forest(len(examples))
     for row, root in enumerate(exact_roots):
         forest.join(root, row)
     pairs = near_pairs([keys[row][0] for row in distinct], threshold=near, apart=around)
@@ -108,19 +108,21 @@ def question_key(example: Example) -> tuple[str, str]:
     return normalise(example.input), "\n".join(normalise(text) for text in around if text)
 
 
-class _Forest:
-    """Union-find over rows; the root of a group is its first row."""
+class Forest:
+    """Union-find over the positions of rows; the root of a group is its first row."""
 
     def __init__(self, size: int) -> None:
         self._parent = list(range(size))
 
     def root(self, row: int) -> int:
+        """Return the first row of the group of `row`."""
         while self._parent[row] != row:
             self._parent[row] = self._parent[self._parent[row]]
             row = self._parent[row]
         return row
 
     def join(self, a: int, b: int) -> None:
+        """Make one group of the groups of two rows."""
         low, high = sorted((self.root(a), self.root(b)))
         self._parent[high] = low
 
@@ -137,7 +139,7 @@ def near_pairs(
         return ()
     pieces = _Pieces(texts)
     signatures = _signatures(pieces)
-    forest = _Forest(len(texts))
+    forest = Forest(len(texts))
     pairs: list[tuple[int, int]] = []
     for bucket in _buckets(signatures):
         for a, b in _likely_pairs(bucket, signatures, threshold - _DOUBT):

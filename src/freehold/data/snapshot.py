@@ -20,7 +20,7 @@ from freehold.core.snapshot import (
 )
 from freehold.core.task import JsonOutput, LabelOutput
 from freehold.data.detect import output_of
-from freehold.data.duplicates import Duplicates, find_duplicates
+from freehold.data.duplicates import Duplicates, Forest, find_duplicates
 from freehold.data.formats import missing_column
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
@@ -158,22 +158,13 @@ def column_value(example: Example, column: str, reading: Reading) -> str | None:
 
 def _with_groups(examples: Sequence[Example], duplicates: Duplicates) -> tuple[int, ...]:
     """Join the groups of duplicates with the groups of the user; return the root of every row."""
-    root_of: dict[int, int] = {}
-
-    def root(row: int) -> int:
-        while root_of.get(row, row) != row:
-            row = root_of[row]
-        return row
-
+    forest = Forest(len(examples))
     first: dict[str, int] = {}
     for row, example in enumerate(examples):
-        root_of.setdefault(duplicates.roots[row], duplicates.roots[row])
-        ties = [duplicates.roots[row]]
+        forest.join(duplicates.roots[row], row)
         if example.group is not None:
-            ties.append(first.setdefault(example.group, duplicates.roots[row]))
-        ends = sorted({root(tie) for tie in ties})
-        root_of[ends[-1]] = ends[0]
-    return tuple(root(r) for r in duplicates.roots)
+            forest.join(first.setdefault(example.group, row), row)
+    return tuple(forest.root(row) for row in range(len(examples)))
 
 
 def _without_leaks(
