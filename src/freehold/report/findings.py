@@ -69,7 +69,7 @@ def caveat(result: RungResult, climb: Climb, bar: Bar) -> str:
         return ""
     parts = [result.reason] if result.reason else []
     if not parts and _clears(result, bar):
-        parts.append(f"{len(measured(climb))} rungs judged together")
+        parts.append(f"{numbers.plural(len(measured(climb)), 'rung')} judged together")
     if result.need_more is not None and not any("more" in part for part in parts):
         parts.append(f"need ≈ {numbers.count(result.need_more)} more examples")
     return "; ".join(parts)

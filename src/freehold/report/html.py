@@ -128,7 +128,11 @@ def _answer(view: ReportView) -> Markup:
     result = findings.subject(climb)
     if result is not None:
         parts.append(_facts(result, recommended=climb.recommended is not None))
-    return element("section", {"class": "card answer", "data-testid": "answer"}, *parts)
+    return element(
+        "section",
+        {"class": f"card answer{'' if climb.recommended else ' open'}", "data-testid": "answer"},
+        *parts,
+    )
 
 
 def _facts(result: RungResult, *, recommended: bool) -> Markup:
@@ -307,8 +311,8 @@ def _cost(view: ReportView) -> Markup:
     used = (
         f"Used here: {hour} a machine-hour, utilisation {numbers.percent(prices.utilisation)},"
         f" {numbers.count(volume.requests_per_month)} requests a month,"
-        f" {volume.horizon_months:g} months, {volume.revalidations_per_month:g} revalidations a"
-        " month. All of these are settings of the task file (prices, volume)."
+        f" {volume.horizon_months:g} months, revalidations a month:"
+        f" {volume.revalidations_per_month:g}. All of these are settings of the task file (prices, volume)."
     )
     rows = [
         (

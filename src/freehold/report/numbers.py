@@ -113,20 +113,28 @@ def plural(value: int, noun: str) -> str:
 
 
 def amount(value: float | None) -> str:
-    """Return dollars without the sign: `1,204`, `0.31`, `0.0046`; two digits count below a cent."""
+    """Return dollars without the sign: `1,204`, `0.31`, `0.0046`, `<0.0001`.
+
+    Below a cent two digits count; below a hundredth of a cent the amount itself is not said.
+    """
     if value is None:
         return UNKNOWN
     if value >= 100:
         return f"{value:,.0f}"
     if value >= 0.01 or value == 0:
         return f"{value:.2f}"
-    digits = min(1 - math.floor(math.log10(value)), 8)
+    if value < 0.0001:
+        return "<0.0001"
+    digits = 1 - math.floor(math.log10(value))
     return f"{value:.{digits}f}"
 
 
 def money(value: float | None) -> str:
-    """Return dollars: `$1,204`, `$0.31`."""
-    return UNKNOWN if value is None else f"${amount(value)}"
+    """Return dollars: `$1,204`, `$0.31`, `<$0.0001`."""
+    text = amount(value)
+    if value is None:
+        return text
+    return f"<${text[1:]}" if text.startswith("<") else f"${text}"
 
 
 def money_per_1k(value: float | None) -> str:

@@ -28,6 +28,7 @@ a:focus-visible,summary:focus-visible{outline:2px solid var(--accent);outline-of
 .card{background:var(--card);border:1px solid var(--line);border-radius:12px;
 padding:22px 24px;margin:18px 0}
 .answer{border-left:5px solid var(--accent)}
+.answer.open{border-left-color:var(--neutral)}
 .answer .headline{font-size:21px;line-height:1.35;font-weight:600;margin:0 0 10px}
 .answer .star{color:var(--accent)}
 .why{margin:0;display:grid;grid-template-columns:max-content 1fr;gap:4px 18px}

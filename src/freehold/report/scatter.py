@@ -144,8 +144,7 @@ def _axes(across: Scale, up: Scale, *, width: float, height: float) -> Markup:
 
 
 def _tick_words(dollars: float) -> str:
-    words = numbers.money(dollars)
-    return words.rstrip("0") if dollars < 0.01 else words
+    return f"${dollars:.10f}".rstrip("0") if dollars < 0.01 else numbers.money(dollars)
 
 
 def _cost_ticks(across: Scale, width: float) -> list[float]:
