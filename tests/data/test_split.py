@@ -13,7 +13,7 @@ from freehold.core.errors import DataError
 from freehold.core.sections import Columns, SplitSpec
 from freehold.core.snapshot import Drop, Example, Snapshot, Source
 from freehold.data.read import Reading
-from freehold.data.snapshot import freeze, take
+from freehold.data.snapshot import freeze
 from freehold.data.split import Sizes, sizes_for
 
 
@@ -254,12 +254,3 @@ def test_training_rows_that_repeat_the_users_test_rows_are_left_out_and_counted(
 
 
 # Taking a part --------------------------------------------------------------------------------
-
-
-def test_a_limit_draws_by_content_and_accounts_for_the_others() -> None:
-    rows = [example(n, "ab"[n % 2]) for n in range(50)]
-    part = take(reading_of(*rows), 20, seed=7)
-    moved = take(reading_of(*rows[::-1]), 20, seed=7)
-    assert {e.id for e in part.examples} == {e.id for e in moved.examples}
-    assert (len(part.examples), len(part.drops)) == (20, 30)
-    assert take(reading_of(*rows), 99, seed=7).drops == ()

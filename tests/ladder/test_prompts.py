@@ -39,6 +39,13 @@ def test_shots_are_turns_before_the_question_and_history_stands_between() -> Non
     )
 
 
+def test_there_is_one_system_turn_whatever_an_example_brings() -> None:
+    same = Example(id="q", input="x", target="red", history=(system("Name it."),))
+    more = Example(id="q", input="x", target="red", history=(system("Be brief."),))
+    assert conversation("Name it.", same) == (system("Name it."), user("x"))
+    assert conversation("Name it.", more) == (system("Name it.\n\nBe brief."), user("x"))
+
+
 def test_context_and_passages_stand_before_the_input() -> None:
     asked = Example(id="q", input="who?", target="x", context="own")
     assert question_text(asked, ["found"]) == "Context: found\n\nown\n\nQuestion: who?"

@@ -28,7 +28,6 @@ from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
 REPEATS_TEST = "repeats a test row"
 NEARLY_REPEATS_TEST = "nearly repeats a test row"
 GROUP_OF_TEST = "belongs to a group of the test rows"
-OVER_THE_LIMIT = "left out by the limit"
 
 
 def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) -> Snapshot:
@@ -64,23 +63,6 @@ def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) ->
         leaks=leaks,
         duplicates=duplicates,
         seed=spec.seed,
-    )
-
-
-def take(reading: Reading, limit: int, *, seed: int) -> Reading:
-    """Return `limit` examples drawn by content, the others as drops; all of them if there are less."""
-    order = sorted(
-        range(len(reading.examples)),
-        key=lambda row: (draw(seed, reading.examples[row].content_digest), row),
-    )
-    chosen = set(order[:limit])
-    left = [example for row, example in enumerate(reading.examples) if row not in chosen]
-    drops = (Drop(source=e.source, row=e.row, reason=OVER_THE_LIMIT) for e in left)
-    return reading.model_copy(
-        update={
-            "examples": tuple(e for row, e in enumerate(reading.examples) if row in chosen),
-            "drops": (*reading.drops, *drops),
-        }
     )
 
 

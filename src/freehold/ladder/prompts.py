@@ -52,12 +52,19 @@ def system_text(task: Task, *, list_labels: bool) -> str:
 def conversation(
     system: str, example: Example, *, shots: Sequence[Example] = (), passages: Sequence[str] = ()
 ) -> tuple[Message, ...]:
-    """Return the whole prompt: system, examples with their answers, earlier turns, the question."""
+    """Return the whole prompt: system, examples with their answers, earlier turns, the question.
+
+    An example may bring a system turn of its own. Templates take one: it is joined to the task's,
+    unless it says the same.
+    """
+    own = [turn.content for turn in example.history if turn.role == "system"]
+    system = "\n\n".join([system, *(text for text in own if text not in system)]).strip()
     turns = [message.system(system)] if system else []
     for shot in shots:
         turns.append(message.user(question_text(shot)))
         turns.append(message.assistant(answer_text(shot.target)))
-    return (*turns, *example.history, message.user(question_text(example, passages)))
+    history = [turn for turn in example.history if turn.role != "system"]
+    return (*turns, *history, message.user(question_text(example, passages)))
 
 
 def labels_fit(task: Task, model: Model) -> bool:
