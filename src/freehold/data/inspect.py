@@ -13,7 +13,7 @@ from freehold.core.snapshot import Example, Snapshot
 from freehold.data.detect import closed_labels
 from freehold.data.duplicates import question_key
 from freehold.data.read import drops_as_causes
-from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, OVER_THE_LIMIT, REPEATS_TEST
+from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, REPEATS_TEST
 
 FEW_TRAIN_ROWS = 5
 SETTLED_POINTS = 2.0
@@ -132,7 +132,7 @@ def _leaks(snapshot: Snapshot) -> Problem | None:
 
 
 def _left_out(snapshot: Snapshot) -> Problem | None:
-    drops = tuple(d for d in snapshot.drops if d.reason not in (*_LEAKS, OVER_THE_LIMIT))
+    drops = tuple(d for d in snapshot.drops if d.reason not in _LEAKS)
     if not drops:
         return None
     return Problem(
