@@ -32,7 +32,7 @@ def wake(adapted: PeftModel) -> None:
 def test_a_fresh_adapter_changes_nothing_and_freezes_the_base(network: PreTrainedModel) -> None:
     with torch.no_grad():
         before = network(input_ids=TOKENS_BT).logits
-        adapted = lora(network, LoraSpec(r=4))
+        adapted = lora(network, LoraSpec(r=4), "float32")
         after = adapted(input_ids=TOKENS_BT).logits
     assert torch.equal(before, after)
     trained = [name for name, p in adapted.named_parameters() if p.requires_grad]
@@ -44,7 +44,7 @@ def test_a_fresh_adapter_changes_nothing_and_freezes_the_base(network: PreTraine
 def test_a_saved_adapter_loads_with_peft_and_answers_the_same(
     network: PreTrainedModel, network_of: Callable[[str], PreTrainedModel], tmp_path: Path
 ) -> None:
-    adapted = lora(network, LoraSpec(r=4, alpha=6.0))
+    adapted = lora(network, LoraSpec(r=4, alpha=6.0), "float32")
     wake(adapted)
     save_adapter(adapted, tmp_path, base="acme/tiny")
     fresh = network_of(network.config.model_type.removesuffix("_text"))
@@ -59,7 +59,7 @@ def test_a_saved_adapter_loads_with_peft_and_answers_the_same(
 def test_the_folder_holds_what_vllm_reads(
     network_of: Callable[[str], PreTrainedModel], tmp_path: Path
 ) -> None:
-    adapted = lora(network_of("llama"), LoraSpec(r=4, targets="attention"))
+    adapted = lora(network_of("llama"), LoraSpec(r=4, targets="attention"), "float32")
     save_adapter(adapted, tmp_path, base="acme/tiny")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
     assert config["peft_type"] == "LORA"
@@ -76,7 +76,7 @@ def test_equal_weights_are_saved_as_equal_bytes(
     network_of: Callable[[str], PreTrainedModel], tmp_path: Path
 ) -> None:
     for name in ("one", "two"):
-        adapted = lora(network_of("qwen3"), LoraSpec(r=4))
+        adapted = lora(network_of("qwen3"), LoraSpec(r=4), "float32")
         wake(adapted)
         save_adapter(adapted, tmp_path / name, base="acme/tiny")
     for file in ("adapter_config.json", "adapter_model.safetensors"):
@@ -99,7 +99,7 @@ def test_targets_are_named_as_the_family_names_them(
     targets: Targets,
     expected: set[str],
 ) -> None:
-    adapted = lora(network_of(family), LoraSpec(r=2, targets=targets))
+    adapted = lora(network_of(family), LoraSpec(r=2, targets=targets), "float32")
     config = cast(LoraConfig, adapted.peft_config["default"])
     assert set(config.target_modules or ()) == expected
 
@@ -115,5 +115,5 @@ def test_a_model_without_such_layers_is_refused_by_name() -> None:
         vocab_size=32,
     )
     with pytest.raises(ModelError, match="query_key_value") as caught:
-        lora(GPTNeoXForCausalLM(config), LoraSpec(targets="mlp"))
+        lora(GPTNeoXForCausalLM(config), LoraSpec(targets="mlp"), "float32")
     assert caught.value.problems[0].code == "TRN-001"

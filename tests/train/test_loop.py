@@ -124,7 +124,7 @@ def stop_after(count: int) -> Callable[[], bool]:
 
 @given(stops=st.lists(st.integers(1, 30), min_size=1, max_size=4))
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_a_run_stopped_at_any_steps_ends_bit_identical_to_an_uninterrupted_one(
     tmp_path_factory: pytest.TempPathFactory, clock: Callable[[], float], stops: list[int]

@@ -13,15 +13,16 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from pydantic import JsonValue
 from safetensors.torch import save
+from torch import nn
 from transformers import PreTrainedModel
 
 from freehold.core.errors import ModelError
 from freehold.core.sections import LoraSpec
 from freehold.train.checkpoint import write_whole
+from freehold.train.quick_linear import ADAPTER_NAME, QuickLinear
+from freehold.train.records import Precision
 
-ADAPTER_NAME = "default"
-
-Adapter: TypeAlias = Callable[[PreTrainedModel, LoraSpec], PeftModel]
+Adapter: TypeAlias = Callable[[PreTrainedModel, LoraSpec, Precision], PeftModel]
 
 TARGETS: Mapping[str, tuple[str, ...]] = {
     "attention": ("q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj"),
@@ -53,8 +54,11 @@ def target_modules(model: PreTrainedModel, targets: str) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
-def lora(model: PreTrainedModel, spec: LoraSpec) -> PeftModel:
+def lora(model: PreTrainedModel, spec: LoraSpec, precision: Precision) -> PeftModel:
     """Return `model` with a LoRA adapter in float32 beside its frozen linear layers.
+
+    While gradients are computed, the products of the adapted layers are in `precision`; everything
+    between them, and all of generation, stays in the model's own.
 
     The update is (alpha / r) * B A with A drawn from the global generator and B zero, so that the
     model is unchanged until the first step. alpha is 2 r where the spec leaves it out. No dropout.
@@ -68,12 +72,16 @@ def lora(model: PreTrainedModel, spec: LoraSpec) -> PeftModel:
         bias="none",
         task_type="CAUSAL_LM",
     )
+    config._register_custom_module({nn.Linear: QuickLinear})  # peft documents it as experimental
     with warnings.catch_warnings():
         # peft 0.21 reads an attribute that transformers 5 has renamed; nothing the user can act on
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         adapted = get_peft_model(model, config, adapter_name=ADAPTER_NAME)
     if not isinstance(adapted, PeftModel):
         raise TypeError(f"peft returned {type(adapted).__name__}")
+    for layer in adapted.modules():
+        if isinstance(layer, QuickLinear):
+            layer.product_dtype = torch.bfloat16 if precision == "bfloat16" else None
     return adapted
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeAlias, cast
@@ -32,7 +31,6 @@ from freehold.train.records import (
     Stepped,
     Stopped,
     StopReason,
-    TrainEvent,
     Watch,
 )
 from freehold.train.schedule import Shape, learning_rate_at
@@ -217,7 +215,7 @@ class Loop:
             self._best = self._weights()
         elif progress.best_step > 0:
             progress.flat_evaluations += 1
-        self._tell(
+        self._watch.tell(
             Evaluated(
                 step=progress.step,
                 score=score,
@@ -264,7 +262,7 @@ class Loop:
         progress.loss_steps += 1
         self._note_loss()
         progress.train_seconds += self._watch.clock() - began
-        self._tell(
+        self._watch.tell(
             Stepped(
                 step=progress.step,
                 steps=recipe.steps,
@@ -282,8 +280,7 @@ class Loop:
         targets = sum(len(batch.targets_N) for batch in batches)
         loss = 0.0
         for batch in batches:
-            with self._precision():
-                part = term.objective(model, batch) * (term.weight / targets)
+            part = term.objective(model, batch) * (term.weight / targets)
             value = float(part.detach())
             if not math.isfinite(value):
                 raise self._not_finite("loss", batches)
@@ -291,11 +288,6 @@ class Loop:
             part.backward()
             loss += value
         return loss
-
-    def _precision(self) -> AbstractContextManager[object]:
-        device = next(iter(self._trained.values())).device.type
-        enabled = self._spec.recipe.precision == "bfloat16"
-        return torch.autocast(device, dtype=torch.bfloat16, enabled=enabled)
 
     def _update(self, rate: float) -> float:
         """Take one optimizer step and return the gradient norm before clipping.
@@ -336,7 +328,7 @@ class Loop:
         if progress.best_score is not None:
             self._load_weights(self._best)
         self._model.eval()
-        self._tell(Stopped(step=progress.step, reason=reason))
+        self._watch.tell(Stopped(step=progress.step, reason=reason))
         return LoopResult(
             stopped=reason,
             steps=progress.step,
@@ -382,13 +374,6 @@ class Loop:
                 if tensor is not None:
                     self._optimizer.state[parameter][part] = tensor.to(parameter.device)
         torch.set_rng_state(saved.tensors["random"])
-
-    def _tell(self, event: TrainEvent) -> None:
-        """Report an event. A sink that is gone (a closed pipe, a full log disk) stops no training."""
-        try:
-            self._watch.on_event(event)
-        except OSError:
-            return
 
 
 def _progress_from(state: Mapping[str, JsonValue]) -> _Progress:

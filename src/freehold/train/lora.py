@@ -112,7 +112,7 @@ def train_lora(
         return done
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        adapted = ADAPTERS["lora"](network, spec)
+        adapted = ADAPTERS["lora"](network, spec, precision_for(network))
         try:
             result = _train(
                 _Job(spec=spec, base=base, rows=rows, adapted=adapted, folder=folder, key=key),
@@ -228,7 +228,7 @@ def _train(job: _Job, *, score_dev: ScoreDev | None, watch: Watch) -> TrainingRe
         checkpoint=job.folder / CHECKPOINT_FILE,
         watch=watch,
     )
-    watch.on_event(
+    watch.tell(
         Started(
             recipe=recipe,
             rows=len(job.rows.rows),

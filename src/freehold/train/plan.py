@@ -7,7 +7,7 @@ architecture that transformers knows is counted exactly, and only activations ar
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from freehold.core.record import Record
 from freehold.core.sections import LoraSpec
@@ -16,6 +16,8 @@ from freehold.train.records import Precision, Recipe
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+Device: TypeAlias = Literal["cpu", "cuda"]
 
 FLOAT32_BYTES = 4
 BFLOAT16_BYTES = 2
@@ -27,7 +29,7 @@ class Plan(Record):
     """What a LoRA training will need.
 
     `memory_bytes` is the sum of the parts: the process, the frozen weights, the adapter with its
-    gradients and optimizer, and the activations of the largest batch. `seconds` is None where no
+    gradients, optimizer and best copy, and the activations of the largest batch. `seconds` is None where no
     speed was given.
     """
 
@@ -71,6 +73,7 @@ def plan_lora(
     spec: LoraSpec,
     sizes: RowSizes,
     *,
+    device: Device = "cpu",
     precision: Precision = "float32",
     flops_per_second: float | None = None,
 ) -> Plan:
@@ -80,7 +83,9 @@ def plan_lora(
         config: of the base model.
         spec: what to train.
         sizes: of the training rows, as tokens.
-        precision: of the matrix products; weights keep the precision that the config names.
+        device: a CPU holds the weights in float32 and the process beside them, an accelerator holds
+            them in bfloat16.
+        precision: of the matrix products of adapted layers.
         flops_per_second: what this machine was measured to do in such a training.
 
     Raises:
@@ -94,8 +99,7 @@ def plan_lora(
     with torch.device("meta"):
         network = AutoModelForCausalLM.from_config(config)
         base_parameters = network.num_parameters()
-        stored_bytes = BFLOAT16_BYTES if config.dtype == torch.bfloat16 else FLOAT32_BYTES
-        ADAPTERS["lora"](network, spec)
+        ADAPTERS["lora"](network, spec, precision)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     mean_length = sizes.tokens / sizes.rows
     step_tokens = max(batch_tokens_for(spec), sizes.longest)
@@ -117,13 +121,14 @@ def plan_lora(
         recipe=recipe,
         base_parameters=base_parameters,
         trainable_parameters=trained,
-        process_bytes=PROCESS_BYTES,
-        weight_bytes=base_parameters * stored_bytes,
+        process_bytes=PROCESS_BYTES if device == "cpu" else 0,
+        weight_bytes=base_parameters * (FLOAT32_BYTES if device == "cpu" else BFLOAT16_BYTES),
         adapter_bytes=5 * trained * FLOAT32_BYTES,
         activation_bytes=_activation_bytes(
             config,
             micro_tokens=micro_tokens,
             loss_tokens=round(micro_tokens * sizes.answer_tokens / sizes.tokens),
+            device=device,
             precision=precision,
         ),
         floating_point_operations=flops,
@@ -132,25 +137,32 @@ def plan_lora(
 
 
 def _activation_bytes(
-    config: PretrainedConfig, *, micro_tokens: int, loss_tokens: int, precision: Precision
+    config: PretrainedConfig,
+    *,
+    micro_tokens: int,
+    loss_tokens: int,
+    device: Device,
+    precision: Precision,
 ) -> int:
     """Return what backward needs of forward, for one micro batch.
 
-    Counted for a decoder layer with RMS norms, grouped attention and a gated MLP: each norm keeps
-    its input and its normalised value in float32; attention keeps its input for each adapter, query,
-    key, value and output; the gated MLP its input twice and four intermediates. At the positions
-    that carry loss: logits, their float32 copy, log-probabilities and their gradient.
+    Counted for a decoder layer with RMS norms, attention and a gated MLP under `LowRankProduct`: the
+    input of each norm in float32; query, key and value of every head and the attention's output;
+    gate, up and the activated gate. Each adapted product keeps its input, as a copy of its own where
+    products are narrower than the network. At the positions that carry loss: logits,
+    log-probabilities and their gradient in float32.
     """
     text = config.get_text_config()
-    product = BFLOAT16_BYTES if precision == "bfloat16" else FLOAT32_BYTES
+    element = FLOAT32_BYTES if device == "cpu" else BFLOAT16_BYTES
     hidden = int(text.hidden_size)
     heads = int(text.num_attention_heads)
-    head_size = int(getattr(text, "head_dim", None) or hidden // heads)
-    keys = int(getattr(text, "num_key_value_heads", None) or heads) * head_size
+    attended = heads * int(getattr(text, "head_dim", None) or hidden // heads)
     inner = int(text.intermediate_size)
-    norms = 2 * 2 * hidden * FLOAT32_BYTES
-    attention = (3 * hidden + 2 * heads * head_size + 2 * keys) * product
-    gated = (2 * hidden + 4 * inner) * product
-    layers = int(text.num_hidden_layers) * (norms + attention + gated) * micro_tokens
-    head = loss_tokens * int(text.vocab_size) * (product + 3 * FLOAT32_BYTES)
-    return layers + head
+    norms = 2 * hidden * FLOAT32_BYTES
+    between = (4 * attended + 3 * inner) * element
+    if device == "cpu" and precision == "bfloat16":
+        inputs = (5 * hidden + attended + inner) * BFLOAT16_BYTES
+    else:
+        inputs = (2 * hidden + inner) * element
+    layers = int(text.num_hidden_layers) * (norms + between + inputs) * micro_tokens
+    return layers + 3 * FLOAT32_BYTES * loss_tokens * int(text.vocab_size)

@@ -110,6 +110,13 @@ class Watch:
     on_event: Callable[[TrainEvent], None] = lambda _event: None
     should_stop: Callable[[], bool] = lambda: False
 
+    def tell(self, event: TrainEvent) -> None:
+        """Report an event. A sink that is gone (a closed pipe, a full log disk) stops no training."""
+        try:
+            self.on_event(event)
+        except OSError:
+            return
+
 
 class TrainingResult(Record):
     """A finished training.
