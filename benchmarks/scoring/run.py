@@ -1,9 +1,10 @@
 # pyright: basic
 """What scoring 77 options, and generating in batches, costs against the plain way. See RESULTS.md.
 
-    python benchmarks/scoring/run.py [--data LABELS.json] [--model FOLDER] [--prompts N]
+    python benchmarks/scoring/run.py [--data LABELS.json] [--model FOLDER] [--prompts N] [--generate N]
 
-Every way runs in this process, on the same model, in turns; a ratio is a median of rounds.
+Every way runs in this process, on the same model, in turns; a time is the median of the rounds. Times
+are CPU seconds of this process, all threads together, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
@@ -45,10 +46,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         spec, what = pick_model(arguments.model, Path(folder))
         model = open_local(spec, cache=Path(folder))
-        print(describe(what, model))
+        print(describe(what, model), flush=True)
         prompts = make_prompts(labels, arguments.prompts)
-        print(scoring_table(model, prompts, labels, rounds=arguments.rounds))
-        print(generating_table(model, prompts, arguments.rounds))
+        warm_up(model, prompts, labels)
+        print(scoring_table(model, prompts, labels, rounds=arguments.rounds), flush=True)
+        asked = make_prompts(labels, arguments.generate)
+        print(generating_table(model, asked, arguments.rounds))
 
 
 def scoring_table(
@@ -76,7 +79,7 @@ def scoring_table(
         f"Scoring {len(labels)} options for {len(prompts)} prompts of {tokens:.0f} tokens"
         f" (largest difference of a log-probability: {gap:.1e})",
         "",
-        "| way | seconds per prompt | against choose |",
+        "| way | CPU seconds per prompt | against choose |",
         "|---|---|---|",
     ]
     per_prompt = [*(t / len(prompts) for t in (choose, batched)), one_by_one]
@@ -102,7 +105,7 @@ def generating_table(model: LocalModel, prompts: Sequence[Sequence[Message]], ro
     lines = [
         f"Generating up to 48 tokens for {len(prompts)} prompts",
         "",
-        "| way | seconds | answer tokens | against generate |",
+        "| way | CPU seconds | answer tokens | against generate |",
         "|---|---|---|---|",
     ]
     for name, taken, tokens in zip(ways, medians, results.values(), strict=True):
@@ -110,20 +113,29 @@ def generating_table(model: LocalModel, prompts: Sequence[Sequence[Message]], ro
     return "\n".join([*lines, ""])
 
 
+def warm_up(model: LocalModel, prompts: Sequence[Sequence[Message]], labels: Sequence[str]) -> None:
+    """Run every way once on one prompt and two labels, unmeasured."""
+    model.choose(prompts[:1], labels[:2])
+    score_plainly(model, answer_rows(model, prompts[:1], labels[:2]), PEER_ROWS)
+    model.generate(prompts[:1], max_tokens=2)
+    generate_plainly(model, prompts[:1], 2)
+
+
 def measure(ways: dict[str, Callable], rounds: int) -> tuple[dict[str, list[float]], dict]:
-    """Run every way once unmeasured, then in turns."""
-    results = {name: way() for name, way in ways.items()}
+    """Run every way in turns; return the seconds of each round and the last results."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    results: dict[str, object] = {}
     for _ in range(rounds):
         for name, way in ways.items():
-            seconds[name].append(timed(way)[0])
+            taken, results[name] = timed(way)
+            seconds[name].append(taken)
     return seconds, results
 
 
 def timed(way: Callable) -> tuple[float, object]:
-    before = time.perf_counter()
+    before = time.process_time()
     result = way()
-    return time.perf_counter() - before, result
+    return time.process_time() - before, result
 
 
 def answer_rows(
@@ -260,7 +272,8 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else "")
     parser.add_argument("--data", help="a JSON list of labels; 77 made-up ones without it")
     parser.add_argument("--model", help="a model folder; the bundled model without it")
-    parser.add_argument("--prompts", type=int, default=16)
+    parser.add_argument("--prompts", type=int, default=4, help="prompts to score options for")
+    parser.add_argument("--generate", type=int, default=16, help="prompts to generate from")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 

@@ -18,6 +18,7 @@ from freehold.models.calls import Call
 from freehold.models.choose import option_tries, score_options
 from freehold.models.door import Choice, Generation, TokenLogprobs
 from freehold.models.generate import fill_holes
+from freehold.models.loading import context_tokens_of
 from freehold.models.local import LocalModel, open_local
 from freehold.models.network import Network, Prefix
 
@@ -153,6 +154,18 @@ def test_a_batch_that_is_too_large_for_the_device_is_halved(model: LocalModel) -
         else:
             assert isinstance(result, TokenLogprobs)
             assert result.tokens == (str(place),)
+
+
+def test_positions_that_stretch_with_the_longest_row_limit_the_context_to_the_first_training() -> (
+    None
+):
+    module = tiny.module("phi3", vocabulary=340)
+    assert context_tokens_of(module) == 512
+    module.config.rope_parameters = {
+        "rope_type": "longrope",
+        "original_max_position_embeddings": 128,
+    }
+    assert context_tokens_of(module) == 128
 
 
 def test_rows_that_stay_are_moved_into_holes_only() -> None:

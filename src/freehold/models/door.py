@@ -132,7 +132,11 @@ class Model(Protocol):
         *,
         on_answer: OnChoice | None = None,
     ) -> tuple[Choice | Failed, ...]:
-        """Score every option as the whole answer to each prompt, and choose the likeliest."""
+        """Score every option as the whole answer to each prompt, and choose the likeliest.
+
+        Raises:
+            ValueError: there is no option.
+        """
         ...
 
     def answer_logprobs(
@@ -142,7 +146,12 @@ class Model(Protocol):
         ...
 
     def render(self, messages: Prompt) -> str:
-        """Return the prompt text, byte for byte as it is given to the tokenizer."""
+        """Return the prompt text, byte for byte as it is given to the tokenizer.
+
+        Raises:
+            ModelError: the model's chat template refuses these turns. (In the calls above such a prompt
+                is `Failed(Cause.ENGINE)`, and the others are answered.)
+        """
         ...
 
     def count_tokens(self, messages: Prompt) -> int:

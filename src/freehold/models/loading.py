@@ -21,7 +21,7 @@ from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
 
 # These rescale positions by the length of the longest row, so that a row's answer would depend on its
 # neighbours beyond the length that the model was first trained with.
-_LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope", "yarn_dynamic"}
+_LENGTH_DEPENDENT_ROPE = {"dynamic", "longrope"}
 _UNKNOWN_CONTEXT = 2048
 
 
@@ -52,7 +52,7 @@ def load(files: ModelFiles, *, device: torch.device) -> Loaded:
     chat = ChatFormat(tokenizer, model_stop_ids=_stop_ids(module), where=str(files.folder))
     network = Network(module)
     network.prove_masks()
-    return Loaded(network=network, chat=chat, context_tokens=_context_tokens(module))
+    return Loaded(network=network, chat=chat, context_tokens=context_tokens_of(module))
 
 
 def _check_architecture(files: ModelFiles) -> None:
@@ -186,7 +186,8 @@ def _stop_ids(module: PreTrainedModel) -> tuple[int, ...]:
     return ()
 
 
-def _context_tokens(module: PreTrainedModel) -> int:
+def context_tokens_of(module: PreTrainedModel) -> int:
+    """Return how many tokens the network reads, so that a row's answer never depends on other rows."""
     config = module.config.get_text_config()
     most = int(getattr(config, "max_position_embeddings", None) or _UNKNOWN_CONTEXT)
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
