@@ -29,7 +29,7 @@ class TrainProgress:
         self, done: int, *, loss: float, learning_rate: float, at_seconds: float
     ) -> TrainProgress:
         """Return the progress after some more tokens."""
-        furthest = max(done, self.done)
+        furthest = min(max(done, self.done), self.total)
         return replace(
             self,
             done=furthest,
@@ -62,13 +62,15 @@ def spark(values: Sequence[float], *, width: int, ascii: bool = False) -> str:
 
 def drawing(progress: TrainProgress, look: Look) -> str:
     """Return the live picture of a training: a bar, the pace, the curve."""
+    if not progress.done:
+        return render([line("preparing tokenizer and data")], look)
     filled = round(progress.share * BAR_WIDTH)
     head = f"tokens {numbers.short_count(progress.done)}/{numbers.short_count(progress.total)}  "
     tail = f"  {int(100 * progress.share)} %"
     if progress.pace.per_second is not None:
         tail += f"  {numbers.short_count(round(progress.pace.per_second))} tok/s"
     left = progress.pace.seconds_left(progress.total)
-    if left is not None:
+    if left:
         tail += f"  eta {numbers.rough(left)}"
     bar = (Span("━" * filled, "strong"), Span("━" * (BAR_WIDTH - filled), "muted"))
     lines = [line(head, *bar, tail)]
@@ -88,4 +90,4 @@ def plain_line(progress: TrainProgress) -> str:
     if progress.losses:
         text += f", loss {progress.losses[-1]:.3f}"
     left = progress.pace.seconds_left(progress.total)
-    return text if left is None else f"{text}, eta {numbers.rough(left)}"
+    return f"{text}, eta {numbers.rough(left)}" if left else text

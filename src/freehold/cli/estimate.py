@@ -87,6 +87,7 @@ def _needs(rung: Rung, tools: Tools, prepared: Prepared) -> _Needs:
     snapshot = prepared.snapshot
     if rung.name == "baseline":
         texts = [example.input for example in snapshot.train.examples[:EMBEDDED]]
+        tools.embed(texts[:1])  # loading the embedder is not paid for by every text
         started = monotonic()
         tools.embed(texts)
         each = (monotonic() - started) / max(len(texts), 1)
@@ -117,6 +118,7 @@ def _training_needs(tools: Tools, prepared: Prepared, sample: Sequence[Example])
     prompts = [conversation(system, example) for example in sample]
     answers = [answer_text(example.target) for example in sample]
     lengths = [base.count_tokens(prompt) for prompt in prompts]
+    base.answer_logprobs(prompts[:1], answers[:1])
     started = monotonic()
     base.answer_logprobs(prompts, answers)
     reading = max(monotonic() - started, 1e-6)
@@ -143,6 +145,7 @@ def _training_needs(tools: Tools, prepared: Prepared, sample: Sequence[Example])
 def _seconds_each(
     answer: Callable[[Sequence[Example], OnAnswer], None], sample: Sequence[Example]
 ) -> float:
+    answer(sample[:1], lambda _index, _answer: None)
     started = monotonic()
     answer(sample, lambda _index, _answer: None)
     return (monotonic() - started) / max(len(sample), 1)

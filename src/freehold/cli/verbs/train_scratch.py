@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,11 @@ from freehold.report.lines import to_ascii
 if TYPE_CHECKING:
     from freehold.train.scratch import ScratchEvent, ScratchSpec
 
+INTERRUPTED = 130
+CURVE_FILE = "curve.jsonl"
+#: Below this size the minute that compiling takes is not won back.
+WORTH_COMPILING_TOKENS = 2_000_000
+
 
 def run(session: Session) -> int:
     """Train, or go on training, and print the folder of the model."""
@@ -37,18 +41,37 @@ def run(session: Session) -> int:
         session.console.data(json.dumps(spec.to_json(), indent=2))
         return 0
     session.console.say(f"{folder} · {spec.tokens:,} tokens · ^C pauses, the same command resumes")
-    watch = Watch(session.console, total=spec.tokens)
-    with ExitStack() as stack:
-        stack.enter_context(watch)
-        pause = stack.enter_context(Pause(watch.notice))
+    watch = Watch(session.console, TrainProgress(total=spec.tokens, losses=earlier_losses(folder)))
+    pause = Pause(watch.notice)
 
-        def on_event(event: ScratchEvent) -> None:
-            watch.show(event)
-            pause.obey()
+    def on_event(event: ScratchEvent) -> None:
+        watch.show(event)
+        pause.obey()
 
-        model = scratch(spec, folder=folder, texts=texts, on_event=on_event)
+    try:
+        with watch, pause:
+            model = scratch(
+                spec,
+                folder=folder,
+                texts=texts,
+                on_event=on_event,
+                compiled=spec.tokens >= WORTH_COMPILING_TOKENS,
+            )
+    except KeyboardInterrupt:
+        done = f"{watch.progress.done:,}/{spec.tokens:,} tokens"
+        session.console.complain(f"Paused after {done}. Nothing is lost. Resume: {session.again}")
+        return INTERRUPTED
     _finish(session, model, watch.progress)
     return 0
+
+
+def earlier_losses(folder: Path) -> tuple[float, ...]:
+    """Return the losses of the curve so far, as a run before wrote them down."""
+    try:
+        lines = (folder / CURVE_FILE).read_text(encoding="utf-8").splitlines()
+        return tuple(float(json.loads(line)["loss"]) for line in lines)
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()
 
 
 def read_spec(settings: tuple[Setting, ...]) -> ScratchSpec:
@@ -68,12 +91,13 @@ def read_spec(settings: tuple[Setting, ...]) -> ScratchSpec:
         for detail in error.errors(include_url=False):
             name = str(detail["loc"][0]) if detail["loc"] else ""
             is_unknown = detail["type"] == "extra_forbidden"
-            message = f"`{name}` is {values.get(name)!r}: {str(detail['msg']).lower()}"
+            told = str(detail["msg"]).removeprefix("Value error, ").lower()
+            message = f"`{name}` is {values.get(name)!r}: {told}" if name else told
             problems.append(
                 Problem(
                     code="CFG-001" if is_unknown else "CFG-004",
                     message=f"unknown setting `{name}`" if is_unknown else message,
-                    where=Where(file=f"-s {name}"),
+                    where=Where(file=f"-s {name}" if name else "-s"),
                     help=strict_yaml.suggestion(name, known) if is_unknown else "see --dry-run",
                 )
             )
@@ -91,8 +115,8 @@ def _refuse_missing(texts: tuple[Path, ...]) -> None:
 class Watch:
     """Shows a training in the console's display mode, and remembers its curve."""
 
-    def __init__(self, console: Console, *, total: int) -> None:
-        self.progress = TrainProgress(total=total)
+    def __init__(self, console: Console, progress: TrainProgress) -> None:
+        self.progress = progress
         self._console = console
         self._notice = ""
         self._tenth = -1
