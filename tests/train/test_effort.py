@@ -38,6 +38,12 @@ def test_the_dial_turns_effort_and_nothing_else() -> None:
     assert quick.learning_rate == normal.learning_rate == thorough.learning_rate
 
 
+def test_small_models_take_smaller_steps() -> None:
+    small, large = recipe(LoraSpec()), recipe(LoraSpec(), parameters=4_000_000_000)
+    assert (small.batch_tokens, large.batch_tokens) == (1024, 4096)
+    assert large.micro_tokens == 2048
+
+
 def test_a_small_training_set_is_read_more_often() -> None:
     assert recipe(LoraSpec(), steps_per_epoch=1000).epochs == 3
     assert recipe(LoraSpec(), steps_per_epoch=30).epochs == 10
@@ -53,7 +59,7 @@ def test_a_larger_model_never_gets_a_larger_learning_rate(one: int, other: int) 
 def test_learning_rates_are_the_documented_ones() -> None:
     assert learning_rate_for(8_000_000_000) == 2e-4
     assert learning_rate_for(1_000_000_000) == 2e-4
-    assert 2e-3 <= learning_rate_for(5_000_000) <= 5e-3
+    assert 4e-3 <= learning_rate_for(5_000_000) <= 5e-3
 
 
 @given(st.integers(1, 5000), st.integers(1, 30))

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from transformers import AutoConfig, LlamaConfig, PreTrainedModel
@@ -47,7 +48,7 @@ def test_more_rank_more_tokens_and_longer_rows_never_need_less_memory() -> None:
     longer = SIZES.model_copy(update={"longest": 8000})
     for other in (
         plan_lora(LARGE, LoraSpec(r=64), SIZES),
-        plan_lora(LARGE, LoraSpec(batch_tokens=4096), SIZES),
+        plan_lora(LARGE, LoraSpec(), SIZES.model_copy(update={"answer_tokens": 4400 * 200})),
         plan_lora(LARGE, LoraSpec(), longer),
     ):
         assert other.memory_bytes > plain.memory_bytes
@@ -65,6 +66,6 @@ def test_time_follows_from_the_operations_and_is_unknown_without_a_speed() -> No
     assert plan_lora(LARGE, LoraSpec(), SIZES).seconds is None
 
 
-def test_a_config_read_from_a_folder_is_enough(folder_of: Callable[[str], object]) -> None:
+def test_a_config_read_from_a_folder_is_enough(folder_of: Callable[[str], Path]) -> None:
     config = AutoConfig.from_pretrained(folder_of("phi3"))
     assert plan_lora(config, LoraSpec(targets="mlp"), SIZES).trainable_parameters > 0

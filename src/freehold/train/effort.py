@@ -13,9 +13,13 @@ from freehold.core.sections import LoraSpec
 from freehold.train.records import Precision, Recipe
 
 LEARNING_RATE_AT_1B = 2e-4
-LEARNING_RATE_MOST = 5e-3
+LEARNING_RATE_GROWTH = 0.6
+LEARNING_RATE_MOST = 6e-3
+SMALL_PARAMETERS = 100_000_000
+SMALL_BATCH_TOKENS = 1024
+BATCH_TOKENS = 4096
 WARMUP_SHARE = 0.03
-MICRO_TOKENS = 4096
+MICRO_TOKENS = 2048
 
 
 @dataclass(frozen=True)
@@ -30,38 +34,36 @@ class Effort:
     epochs: float
     most_epochs: float
     least_steps: int
-    batch_tokens: int
     evaluations: int
 
 
 EFFORTS: Mapping[str, Effort] = {
-    "quick": Effort(epochs=1, most_epochs=10, least_steps=100, batch_tokens=2048, evaluations=4),
-    "normal": Effort(epochs=3, most_epochs=20, least_steps=300, batch_tokens=2048, evaluations=12),
-    "thorough": Effort(
-        epochs=6, most_epochs=40, least_steps=600, batch_tokens=2048, evaluations=24
-    ),
+    "quick": Effort(epochs=1, most_epochs=10, least_steps=100, evaluations=4),
+    "normal": Effort(epochs=3, most_epochs=20, least_steps=300, evaluations=12),
+    "thorough": Effort(epochs=6, most_epochs=40, least_steps=600, evaluations=24),
 }
 
 
 def learning_rate_for(parameters: int) -> float:
     """Return the peak learning rate of LoRA for a base of this size.
 
-    2e-4 from one billion parameters on, growing with the inverse square root below: 3.2e-3 at four
-    million. LoRA's best rate hardly depends on its rank (Schulman et al. 2025, "LoRA Without
-    Regret"); the growth towards small models was measured, see docs/train.md.
+    2e-4 from one billion parameters on, growing with the power 0.6 of the ratio below: 4.8e-3 at
+    five million. LoRA's best rate hardly depends on its rank (Schulman et al. 2025, "LoRA Without
+    Regret"); the rate at five million was measured, see docs/train.md.
     """
-    scaled = LEARNING_RATE_AT_1B * math.sqrt(1e9 / max(parameters, 1))
-    return min(max(scaled, LEARNING_RATE_AT_1B), LEARNING_RATE_MOST)
+    growth = (1e9 / max(parameters, 1)) ** LEARNING_RATE_GROWTH
+    return min(LEARNING_RATE_AT_1B * max(growth, 1.0), LEARNING_RATE_MOST)
 
 
-def batch_tokens_for(spec: LoraSpec) -> int:
-    """Return the padded tokens of one optimizer step."""
-    return spec.batch_tokens or EFFORTS[spec.effort].batch_tokens
+def batch_tokens_for(spec: LoraSpec, parameters: int) -> int:
+    """Return the padded tokens of one optimizer step: small models learn more from more steps."""
+    derived = SMALL_BATCH_TOKENS if parameters < SMALL_PARAMETERS else BATCH_TOKENS
+    return spec.batch_tokens or derived
 
 
-def micro_tokens_for(spec: LoraSpec) -> int:
+def micro_tokens_for(spec: LoraSpec, parameters: int) -> int:
     """Return the padded tokens that pass the model together; a larger step accumulates."""
-    return min(batch_tokens_for(spec), MICRO_TOKENS)
+    return min(batch_tokens_for(spec, parameters), MICRO_TOKENS)
 
 
 def epochs_for(spec: LoraSpec, steps_per_epoch: int) -> float:
@@ -97,8 +99,8 @@ def recipe_for(
         epochs=epochs,
         steps=steps,
         warmup_steps=min(max(1, round(WARMUP_SHARE * steps)), steps - 1) if steps > 1 else 0,
-        batch_tokens=batch_tokens_for(spec),
-        micro_tokens=micro_tokens_for(spec),
+        batch_tokens=batch_tokens_for(spec, parameters),
+        micro_tokens=micro_tokens_for(spec, parameters),
         max_length=max_length,
         precision=precision,
         evaluate_at=evaluation_steps(steps, EFFORTS[spec.effort].evaluations),

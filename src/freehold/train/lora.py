@@ -209,8 +209,8 @@ def _train(job: _Job, *, score_dev: ScoreDev | None, watch: Watch) -> TrainingRe
     parameters = network.num_parameters() - trainable_parameters(network)
     steps = StepPlan(
         job.rows.lengths,
-        batch_tokens=batch_tokens_for(spec),
-        micro_tokens=micro_tokens_for(spec),
+        batch_tokens=batch_tokens_for(spec, parameters),
+        micro_tokens=micro_tokens_for(spec, parameters),
         seed=spec.seed,
     )
     recipe = recipe_for(

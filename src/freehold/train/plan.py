@@ -102,7 +102,7 @@ def plan_lora(
         ADAPTERS["lora"](network, spec, precision)
     trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
     mean_length = sizes.tokens / sizes.rows
-    step_tokens = max(batch_tokens_for(spec), sizes.longest)
+    step_tokens = max(batch_tokens_for(spec, base_parameters), sizes.longest)
     steps_per_epoch = max(1, round(sizes.rows * mean_length / step_tokens))
     recipe = recipe_for(
         spec,
@@ -111,7 +111,7 @@ def plan_lora(
         max_length=sizes.longest,
         precision=precision,
     )
-    micro_tokens = max(min(micro_tokens_for(spec), sizes.tokens), sizes.longest)
+    micro_tokens = max(min(micro_tokens_for(spec, base_parameters), sizes.tokens), sizes.longest)
     flops = lora_flops(
         base_parameters=base_parameters,
         adapter_parameters=trained,

@@ -11,7 +11,7 @@ Shapes: N tokens, I inputs, O outputs, R rank.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
@@ -65,9 +65,10 @@ class QuickLinear(PeftLinear):
         base = self.base_layer
         if not (torch.is_grad_enabled() and not args and not kwargs and self._is_plain()):
             return super().forward(x, *args, **kwargs)
+        weight_OI = cast(Tensor, base.weight)
         y_NO = LowRankProduct.apply(
             x.flatten(0, -2),
-            base.weight.to(self.product_dtype or base.weight.dtype),
+            weight_OI.to(self.product_dtype or weight_OI.dtype),
             self.lora_A[ADAPTER_NAME].weight,
             self.lora_B[ADAPTER_NAME].weight,
             self.scaling[ADAPTER_NAME],
