@@ -23,14 +23,14 @@ def test_global_flags_mean_the_same_before_and_after_the_verb() -> None:
     before = parse(words("-n 5 -s bar.quality=0.9 --json climb data.jsonl"))
     after = parse(words("climb data.jsonl -n 5 -s bar.quality=0.9 --json"))
     assert meaning(before) == meaning(after)
-    assert before.count("limit") == 5
+    assert before.number("limit") == 5
     assert before.texts("set") == ("bar.quality=0.9",)
     assert before.has("json")
 
 
 @pytest.mark.parametrize("typed", ["-n 5", "-n5", "-n=5", "--limit 5", "--limit=5"])
 def test_every_way_to_write_a_value_is_read(typed: str) -> None:
-    assert parse(words(f"climb {typed}")).count("limit") == 5
+    assert parse(words(f"climb {typed}")).number("limit") == 5
 
 
 def test_short_switches_may_be_bundled() -> None:

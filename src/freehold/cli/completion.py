@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -116,6 +115,8 @@ def _ids(project: Path) -> tuple[str, ...]:
     ledger = project / ".freehold" / "ledger.db"
     if not ledger.is_file():
         return ()
+    import sqlite3
+
     try:
         connection = sqlite3.connect(f"{ledger.resolve().as_uri()}?mode=ro", uri=True, timeout=0.2)
         try:

@@ -6,10 +6,8 @@ A reader that went away (`| head`) is no error: the stream is closed quietly and
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TextIO, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple, TextIO, TypeAlias, TypedDict
 
 from freehold.cli.environment import Environment
 from freehold.cli.parse import Invocation
@@ -30,8 +28,7 @@ class Drawn(TypedDict):
     color: bool
 
 
-@dataclass(frozen=True)
-class Console:
+class Console(NamedTuple):
     """Where a command writes, and how: `width` in columns, ASCII only, coloured or not."""
 
     stdout: TextIO
@@ -119,9 +116,15 @@ def open_console(invocation: Invocation, environment: Environment) -> Console:
 
 
 def width_now() -> int:
-    """Return the columns to draw in: those of the terminal, 88 at most."""
-    columns = shutil.get_terminal_size((WIDEST, 24)).columns
-    return max(NARROWEST, min(columns, WIDEST))
+    """Return the columns to draw in: those of the terminal that stderr or stdout is, 88 at most."""
+    for stream in (sys.stderr, sys.stdout):
+        try:
+            columns = os.get_terminal_size(stream.fileno()).columns
+        except (OSError, ValueError):
+            continue
+        if columns > 0:
+            return max(NARROWEST, min(columns, WIDEST))
+    return WIDEST
 
 
 def choose_display(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from typing import NamedTuple
 
 PREFIX = "FREEHOLD_"
 
@@ -27,8 +26,7 @@ OFFLINE_LIBRARIES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True)
-class Environment:
+class Environment(NamedTuple):
     """What Freehold takes from the environment.
 
     `settings` maps a dotted key of the task file to its text and the variable that gave it.
@@ -53,7 +51,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         is_ci=variables.get("CI", "").lower() not in {"", "0", "false"},
         no_color=bool(variables.get("NO_COLOR")),
         is_dumb_terminal=variables.get("TERM") == "dumb",
-        shell=PurePath(variables.get("SHELL", "")).name,
+        shell=variables.get("SHELL", "").rpartition("/")[2],
     )
 
 

@@ -7,7 +7,6 @@ needs it, after the environment of the libraries is set.
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 from freehold.cli.console import Console, open_console, write
 from freehold.cli.environment import Environment, prepare_libraries, read_environment
 from freehold.cli.grammar import VERB_BY_NAME
-from freehold.cli.parse import Invocation, Misused, parse
+from freehold.cli.parse import Invocation, Misused, parse, typed_again
 
 if TYPE_CHECKING:
     from freehold.cli.session import Session
@@ -48,11 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise
     except BaseException as error:  # noqa: BLE001 - the last place that can tell the user
         return _explain(error, console, words)
-
-
-def again(words: Sequence[str]) -> str:
-    """Return the command line as it can be typed again."""
-    return shlex.join(["freehold", *words])
 
 
 def _as_far_as_known(words: Sequence[str]) -> Invocation:
@@ -124,7 +118,7 @@ def _run(session: Session) -> int:
 
 
 def _interrupted(console: Console, words: Sequence[str]) -> int:
-    write(console.stderr, f"Stopped. Nothing is lost. Again: {again(words)}\n")
+    write(console.stderr, f"Stopped. Nothing is lost. Again: {typed_again(words)}\n")
     return INTERRUPTED
 
 

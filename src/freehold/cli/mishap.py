@@ -9,15 +9,14 @@ from pathlib import Path
 
 from freehold.cli import faults, paths
 from freehold.cli.console import Console
+from freehold.cli.parse import typed_again
 from freehold.core.errors import Problem
 from freehold.report.problems import problems_text
 
 
 def tell(error: BaseException, console: Console, words: Sequence[str]) -> int:
     """Print `error` and return the exit code: 2 where the reader can mend it, else 1."""
-    import shlex
-
-    known = faults.as_user_error(error, again=shlex.join(["freehold", *words]))
+    known = faults.as_user_error(error, again=typed_again(words))
     problems = known.problems if known is not None else (_bug(error, words),)
     code = 2 if known is not None else 1
     if console.is_json:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from freehold.cli.grammar import VERB_BY_NAME, VERBS, Flag, Verb, flags_of
 
@@ -22,8 +20,7 @@ class Misused(Exception):
         self.help = help
 
 
-@dataclass(frozen=True)
-class Invocation:
+class Invocation(NamedTuple):
     """What was typed: a verb ("" for the bare command), its arguments, and the flags by key.
 
     A switch has the value "". The last value of a flag that may stand once wins.
@@ -47,7 +44,7 @@ class Invocation:
         """Return every value of a flag that may be repeated."""
         return self.flags.get(key, ())
 
-    def count(self, key: str) -> int | None:
+    def number(self, key: str) -> int | None:
         """Return the value of a count."""
         text = self.text(key)
         return None if text is None else int(text)
@@ -95,8 +92,17 @@ _VALUE_CHECKS: Mapping[str, Callable[[str], str]] = {
 }
 
 
+def typed_again(words: Sequence[str]) -> str:
+    """Return the command line as it can be pasted into a shell."""
+    import shlex
+
+    return shlex.join(["freehold", *words])
+
+
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """Return the known word that `word` was probably meant to be, if any is near."""
+    import difflib
+
     matches = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from freehold.cli import paths
 from freehold.cli.console import Console
 from freehold.cli.environment import Environment
-from freehold.cli.parse import Invocation
+from freehold.cli.parse import Invocation, typed_again
 from freehold.cli.settings import (
     TASK_FILE,
     Resolved,
@@ -45,7 +44,7 @@ class Session:
     @property
     def again(self) -> str:
         """The command line as it can be typed again."""
-        return shlex.join(["freehold", *self.invocation.words])
+        return typed_again(self.invocation.words)
 
     @property
     def is_online(self) -> bool:

@@ -65,5 +65,5 @@ def prepare_task(session: Session, resolved: Resolved, *, strict: bool) -> Prepa
         root=session.project,
         stdin=sys.stdin.buffer if is_stdin else None,
         strict=strict,
-        limit=session.invocation.count("limit"),
+        limit=session.invocation.number("limit"),
     )

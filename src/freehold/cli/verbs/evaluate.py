@@ -47,7 +47,7 @@ def run(session: Session) -> int:
     with ExitStack() as stack:
         store = stack.enter_context(open_store(session))
         models = stack.enter_context(open_models(session))
-        subject = _limited(_subject(session, store), session.invocation.count("limit"))
+        subject = _limited(_subject(session, store), session.invocation.number("limit"))
         name = store.handle("e", subject.key).name
         measured = _measure(session, subject, name=name, store=store, models=models)
     if measured is None:
