@@ -67,6 +67,17 @@ def test_a_new_phase_begins_its_own_bar_and_pace() -> None:
     assert rung.row().per_second is None
 
 
+def test_a_short_detail_stands_beside_its_phase() -> None:
+    def note(event: RungProgress) -> str:
+        progress = climb(RungStarted(event.rung), event)
+        assert progress.running is not None
+        return progress.running.row().note
+
+    assert note(RungProgress("retrieve", "choosing on dev", 1, 60, "k=4")) == "dev k=4"
+    assert note(RungProgress("retrieve", "building", 1, 60, "embedding the examples")) == "building"
+    assert note(RungProgress("retrieve", "test", 1, 400, "k=4")) == ""
+
+
 def test_the_drawing_holds_the_running_rung_its_count_and_the_money() -> None:
     progress = climb(
         RungFinished(measured("baseline"), from_store=True),

@@ -41,10 +41,12 @@ class Subject:
         """The rung that answers."""
         return self.candidate.rung if self.candidate is not None else "zero_shot"
 
-    @property
-    def key(self) -> str:
-        """The name of this evaluation: what is measured, how, and on which examples."""
-        measured = self.candidate.digest if self.candidate is not None else self.task.digest
+    def key(self, models: Models) -> str:
+        """Return the name of this evaluation: what is measured, how, and on which examples."""
+        if self.candidate is not None:
+            measured = self.candidate.digest
+        else:
+            measured = self.task.digest + models.base(self.task.base).digest
         metric = self.task.metric.to_json()
         return digest_json("eval", [measured, metric, self.snapshot.test.digest])
 
@@ -96,7 +98,7 @@ def measure(
         candidate = shop.build(rung, rung.variants(tools)[0]).candidate
     answerer = shop.load(RUNGS[candidate.rung], candidate)
     run = shop.run(candidate, answerer, snapshot.test, phase="test")
-    _count_look(store, subject)
+    _count_look(store, subject, key=subject.key(models))
     rng = np.random.default_rng(snapshot.seed)
     claim = Claim(bar=task.bar.quality, confidence=task.bar.confidence)
     examples = snapshot.test.examples
@@ -119,9 +121,9 @@ def measure(
     return Measured(run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k)
 
 
-def _count_look(store: Store, subject: Subject) -> None:
+def _count_look(store: Store, subject: Subject, *, key: str) -> None:
     """Note that the test split was looked at, once for each evaluation."""
     digest = subject.snapshot.test.digest
     entries = store.ledger.entries("look at test", subject=digest)
-    if not any(subject.key in entry.body for entry in entries):
-        store.note("look at test", digest, {"eval": subject.key})
+    if not any(key in entry.body for entry in entries):
+        store.note("look at test", digest, {"eval": key})

@@ -35,6 +35,7 @@ PHASE_UNITS: Mapping[Phase, str] = {"building": "parts"}
 
 PLAIN_SECONDS = 30.0
 LEAST_SECONDS = 1.0
+LONGEST_DETAIL = 12
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,19 @@ class RungState:
             pace=before.observe(done, at_seconds=at_seconds),
         )
 
+    def _note(self) -> str:
+        """Return the phase, and its variant or loss where that is short: `dev k=4`."""
+        note = PHASE_NOTES[self.phase]
+        has_room = note and len(self.detail) <= LONGEST_DETAIL
+        return f"{note} {self.detail}".strip() if has_room else note
+
     def row(self) -> LiveRow:
         """Return how the rung is drawn."""
         return LiveRow(
             rung=self.rung,
             state=self.state,
             result=self.result,
-            note=PHASE_NOTES[self.phase] if self.state == "running" else "",
+            note=self._note() if self.state == "running" else "",
             done=self.done,
             total=self.total,
             unit=PHASE_UNITS.get(self.phase, "ex"),

@@ -48,7 +48,7 @@ def run(session: Session) -> int:
         store = stack.enter_context(open_store(session))
         models = stack.enter_context(open_models(session))
         subject = _limited(_subject(session, store), session.invocation.number("limit"))
-        name = store.handle("e", subject.key).name
+        name = store.handle("e", subject.key(models)).name
         measured = _measure(session, subject, name=name, store=store, models=models)
     if measured is None:
         return INTERRUPTED
