@@ -102,7 +102,7 @@ def test_a_count_is_an_int_and_a_share_a_float(text: str, value: float) -> None:
     assert type(read) is type(value)
 
 
-@pytest.mark.parametrize("text", ["", "many", "-1", "1.5", "150%", "nan"])
+@pytest.mark.parametrize("text", ["", "many", "-1", "1.0", "1.5", "100%", "nan"])
 def test_what_is_neither_count_nor_share_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         as_count_or_share(text)

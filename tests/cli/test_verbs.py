@@ -193,6 +193,29 @@ def test_a_task_file_is_climbed_checked_and_locked(
     assert "examples.jsonl: changed since freehold.lock" in capsys.readouterr().err
 
 
+def test_data_that_is_named_takes_the_place_of_the_task_files(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "task.yaml").write_text("task: mine\ndata: absent.jsonl\nbar: {quality: 0.5}\n")
+    code, shape, err = run_json(capsys, "climb", "examples.jsonl", *QUICK)
+    assert code == 0
+    assert (shape["task"], shape["bar"]["quality"]) == ("mine", 0.5)
+    assert "No task.yaml" not in err
+    assert not (project / "freehold.lock").exists()
+    assert main(["climb", *QUICK]) == 2
+
+
+def test_a_dry_run_of_eval_measures_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["climb", "examples.jsonl", *QUICK])
+    capsys.readouterr()
+    assert main(["eval", "c1/baseline", "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out == "Plan: c1/baseline on 40 test examples as baseline; nothing was done.\n"
+    assert run_json(capsys, "eval", "c1/baseline")[1]["eval"] == "e1"
+
+
 def test_two_climbs_are_compared_on_the_same_examples(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

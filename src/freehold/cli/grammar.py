@@ -81,7 +81,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag(("-v", "--verbose"), "also what libraries log"),
     Flag(("--offline",), "touch no network (the default)"),
     Flag(("--online",), "allow downloads of what the task file names"),
-    Flag(("--strict",), "exit 4 where a verdict is UNDECIDED; warnings are errors"),
+    Flag(("--strict",), "exit 4 where UNDECIDED; in check, warnings are errors"),
     Flag(("--dry-run",), "print the resolved plan, do nothing"),
     Flag(("--version",), "print the version"),
     Flag(("-h", "--help"), "print this help"),
@@ -164,7 +164,8 @@ VERBS: tuple[Verb, ...] = (
         name="climb",
         arguments="[DATA]",
         summary="measure every rung, recommend the cheapest that meets the bar",
-        about="Climbs the ladder on task.yaml, or on DATA with defaults. Type it again to resume:\n"
+        about="Climbs the ladder on task.yaml, or on DATA with its settings, or with defaults where\n"
+        "there is none. Type it again to resume:\n"
         "finished rungs and finished examples are not paid for twice. ^C pauses.",
         examples=(
             ("freehold climb", "the task of this folder"),

@@ -64,12 +64,12 @@ def as_count_or_share(text: str) -> int | float:
     """Return `20` as a count, `0.05` and `5%` as a share.
 
     Raises:
-        ValueError: it is neither a count from 0 nor a share from 0 to 1.
+        ValueError: it is neither a count from 0 on nor a share from 0 to below 1.
     """
     if text.isdigit():
         return int(text)
     share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    if not 0 <= share <= 1:
+    if not 0 <= share < 1:
         raise ValueError(text)
     return share
 

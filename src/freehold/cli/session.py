@@ -61,24 +61,33 @@ class Session:
         return below, above
 
     def task(self, data: str | None) -> Resolved:
-        """Return the task: of the data file that was named with defaults, or of task.yaml.
+        """Return the task of task.yaml, or where there is none, defaults for the data that was named.
+
+        Data that was named takes the place of `data.examples` of task.yaml.
 
         Raises:
             UsageError: USE-003 when there is neither.
             ConfigError: problems of task.yaml or of the settings around it.
         """
         below, above = self.settings()
-        if data is not None:
-            from freehold.ladder.prepare import default_task_file
-
-            return resolve_without_file(default_task_file(data), below=below, above=above)
-        if not self.has_task_file:
+        if self.has_task_file:
+            if data is not None:
+                above = (*above, Setting("data.examples", data, "argument"))
+            return resolve_file(self.project / TASK_FILE, below=below, above=above)
+        if data is None:
             raise UsageError(
                 "USE-003",
                 f"there is no {TASK_FILE} in {self.project}, and no data file was named",
                 help="freehold climb examples.jsonl\nor: freehold init --example ticket-routing",
             )
-        return resolve_file(self.project / TASK_FILE, below=below, above=above)
+        return self.defaults(data)
+
+    def defaults(self, data: str) -> Resolved:
+        """Return the task that defaults and settings make of a data file, whatever task.yaml says."""
+        from freehold.ladder.prepare import default_task_file
+
+        below, above = self.settings()
+        return resolve_without_file(default_task_file(data), below=below, above=above)
 
     def clock(self) -> datetime:
         """Return the time, in UTC."""

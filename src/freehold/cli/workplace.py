@@ -49,13 +49,16 @@ def open_models(session: Session) -> Generator[Models]:
         models.close()
 
 
-def prepare_task(session: Session, resolved: Resolved, *, strict: bool) -> Prepared:
+def prepare_task(
+    session: Session, resolved: Resolved, *, strict: bool = False, limit: int | None = None
+) -> Prepared:
     """Read the data of the task, and freeze it.
 
     Args:
-        session: gives the folder, the limit of test examples and the standard input.
+        session: gives the folder.
         resolved: the task file with its layers.
         strict: warnings of the data are errors.
+        limit: at most so many test examples.
     """
     from freehold.ladder.prepare import prepare
 
@@ -65,5 +68,5 @@ def prepare_task(session: Session, resolved: Resolved, *, strict: bool) -> Prepa
         root=session.project,
         stdin=sys.stdin.buffer if is_stdin else None,
         strict=strict,
-        limit=session.invocation.number("limit"),
+        limit=limit,
     )

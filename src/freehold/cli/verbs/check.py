@@ -46,7 +46,12 @@ def run(session: Session) -> int:
     resolved = session.task(invocation.argument)
     if invocation.has("where"):
         return _show_sources(session, resolved)
-    prepared = prepare_task(session, resolved, strict=invocation.has("strict"))
+    prepared = prepare_task(
+        session,
+        resolved,
+        strict=invocation.has("strict"),
+        limit=invocation.number("limit"),
+    )
     plan = _plan(session, prepared) if invocation.has("plan") else None
     _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE)
     return 0

@@ -18,7 +18,7 @@ from freehold.cli.files import (
 from freehold.cli.interrupt import Pause
 from freehold.cli.plan import plan_text
 from freehold.cli.session import Session
-from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
+from freehold.cli.workplace import STDIN, monotonic, open_models, open_store, prepare_task
 from freehold.core.measure import Climb, Verdict
 from freehold.ladder.events import ClimbEvent
 from freehold.report.contract import climb_json
@@ -43,8 +43,8 @@ def run(session: Session) -> int:
     """Climb, and return what scripts need to know: 0, 3, 4 with --strict, or 130."""
     data = session.invocation.argument
     resolved = session.task(data)
-    prepared = prepare_task(session, resolved, strict=False)
-    _introduce(session, prepared, is_default=data is not None)
+    prepared = prepare_task(session, resolved, limit=session.invocation.number("limit"))
+    _introduce(session, prepared)
     if session.invocation.has("dry-run"):
         session.console.data(plan_text(resolved, prepared, session.console.look()))
         return OK
@@ -57,7 +57,7 @@ def run(session: Session) -> int:
             session.console.complain(stop.message)
             return INTERRUPTED
         written = write_report(session.project, outcome, store=store, models=models)
-        if data is None:
+        if data is None and not session.invocation.has("limit"):
             _lock(session, prepared, models=models)
     _show(session, outcome, written=written, data=data)
     return exit_code(outcome.climb, strict=session.invocation.has("strict"))
@@ -82,8 +82,8 @@ class _Paused(Exception):
         self.message = message
 
 
-def _introduce(session: Session, prepared: Prepared, *, is_default: bool) -> None:
-    if is_default:
+def _introduce(session: Session, prepared: Prepared) -> None:
+    if not session.has_task_file:
         session.console.say(defaults_line(prepared.task, **session.console.drawn))
     session.console.say(
         snapshot_lines(
@@ -163,7 +163,7 @@ def _show(session: Session, outcome: ClimbOutcome, *, written: Written, data: st
     )
     following = (
         f"freehold init {data}    keeps these settings"
-        if data is not None and data != "-"
+        if not session.has_task_file and data not in {None, STDIN}
         else f"freehold report {outcome.climb_id} --open"
     )
     console.data(closing(written.path, written.size_bytes, following=following, look=look))

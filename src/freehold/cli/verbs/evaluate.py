@@ -48,6 +48,11 @@ def run(session: Session) -> int:
         store = stack.enter_context(open_store(session))
         models = stack.enter_context(open_models(session))
         subject = _limited(_subject(session, store), session.invocation.number("limit"))
+        if session.invocation.has("dry-run"):
+            count = numbers.count(len(subject.snapshot.test))
+            plan = f"Plan: {subject.name} on {count} test examples as {subject.rung}; nothing was done."
+            session.console.data(plan)
+            return OK
         name = store.handle("e", subject.key(models)).name
         measured = _measure(session, subject, name=name, store=store, models=models)
     if measured is None:
@@ -68,7 +73,7 @@ def _subject(session: Session, store: Store) -> Subject:
         return _candidate(session, store, climb_id=match[1], rung=match[2])
     base = {"base": BaseModelSpec(id=name)}
     if session.has_task_file:
-        prepared = prepare_task(session, session.task(None), strict=False)
+        prepared = prepare_task(session, session.task(None))
         return Subject(
             name=name,
             task=prepared.task.model_copy(update=base),

@@ -46,8 +46,8 @@ class Written:
 def write_task(session: Session, data: str) -> int:
     """Write `task.yaml`, the lock and the schema for editors."""
     _refuse_overwriting(session, data)
-    resolved = session.task(data)
-    prepared = prepare_task(session, resolved, strict=False)
+    resolved = session.defaults(data)
+    prepared = prepare_task(session, resolved)
     task = prepared.task
     text = task_text(
         Written(task.name, task.instruction, data, task.base.id, task.metric.primary, task.bar)

@@ -12,7 +12,7 @@ from freehold.cli.workplace import has_state, open_store
 from freehold.core.errors import UsageError
 from freehold.core.taskfile import TaskFile
 from freehold.report import findings, numbers
-from freehold.report.lines import Span, line, render
+from freehold.report.lines import Line, Span, labelled, line, render, wrap
 
 if TYPE_CHECKING:
     from freehold.ladder.climb import ClimbOutcome
@@ -29,9 +29,10 @@ def run(session: Session) -> int:
         session.console.data(json.dumps(_shape(task_file, last, following), ensure_ascii=False))
         return 0
     look = session.console.look()
-    lines = [line(_heading(task_file, last))]
+    lines: list[Line] = [line(part) for part in wrap(_heading(task_file, last), look.width)]
     if last is not None:
-        lines.append(line("last   ", f"{last.climb_id} climb     {_verdict(last)}"))
+        text = f"{last.climb_id} climb     {_verdict(last)}"
+        lines.extend(labelled("last", text, look=look, indent=0, column=7))
     lines.append(line("next   ", Span(following, "strong")))
     if task_file is None and last is None:
         lines.append(line("or     ", START, "     a bundled example"))
