@@ -36,7 +36,7 @@ SPEC = ScratchSpec(
     batch_tokens=512,
     micro_tokens=256,
     warm_up_tokens=500,
-    phases=(2_000, 4_100, 8_200),
+    phases=(2_000, 4_100, 4_100, 8_200),
 )
 PROSE = "The ferry leaves at noon. It comes back in the evening. " * 40
 

@@ -12,7 +12,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -60,6 +60,7 @@ FAMILY_SHARES: Final[Mapping[str, float]] = {
     PROSE: 0.6,
 }
 ALL_LENGTHS: Final[Mapping[int, float]] = {0: 0.1, 1: 0.79, 2: 0.09, 3: 0.02}
+MORE_LONG: Final[Mapping[int, float]] = {0: 0.05, 1: 0.55, 2: 0.25, 3: 0.15}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,24 @@ class Phase:
     compounds: float = 0.0
 
 
+_LATE: Final = Phase(
+    ALL_LENGTHS,
+    LossWeights(prompt=0.15, shown=0.5),
+    factors={
+        "labels": 2.0,
+        "nearest": 1.5,
+        "lookup": 1.5,
+        "extraction": 1.5,
+        "reversing": 3.0,
+        "sorting": 1.6,
+        "casing": 1.2,
+        "counting": 6.0,
+        "arithmetic": 2.5,
+        "nth_word": 4.0,
+    },
+    made_up=0.5,
+    compounds=0.6,
+)
 PHASES: Final = (
     Phase({0: 1.0}, LossWeights(prompt=0.3, shown=0.7)),
     Phase(ALL_LENGTHS, LossWeights(prompt=0.15, shown=0.5)),
@@ -90,28 +109,12 @@ PHASES: Final = (
         },
         made_up=0.5,
     ),
-    Phase(
-        ALL_LENGTHS,
-        LossWeights(prompt=0.15, shown=0.5),
-        factors={
-            "labels": 2.0,
-            "nearest": 1.5,
-            "lookup": 1.5,
-            "extraction": 1.5,
-            "reversing": 3.0,
-            "sorting": 1.6,
-            "casing": 1.2,
-            "counting": 6.0,
-            "arithmetic": 2.5,
-            "nth_word": 4.0,
-        },
-        made_up=0.5,
-        compounds=0.6,
-    ),
+    _LATE,
+    replace(_LATE, scales=MORE_LONG),
 )
 """Very short items with more weight on prompts, so that copying from the context is learnt first; then all lengths;
-then more of what is learnt late, and more made-up words, so that rules are learnt rather than words; last compounds,
-so that the pieces of all words are met in every family."""
+then more of what is learnt late, and more made-up words, so that rules are learnt rather than words; then compounds,
+so that the pieces of all words are met in every family; last more long prompts."""
 EVENT_STEPS: Final = 10
 LAST_SHARE: Final = 0.02
 """The decay ends at this share of the learning rate."""
@@ -124,7 +127,7 @@ class ScratchSpec(Record):
 
     When resuming, `tokens` may be another number and nothing else may: until the decay has begun the run does not
     depend on it. `mixture` holds the share of items of each family, and of plain text under `prose`; `phases` the
-    numbers of tokens (steps x batch_tokens) after which the second to fourth of `PHASES` begin.
+    numbers of tokens (steps x batch_tokens) after which the second to fifth of `PHASES` begin.
     """
 
     hidden: int = Field(default=256, ge=16)
@@ -133,12 +136,12 @@ class ScratchSpec(Record):
     feed_forward: int = Field(default=640, ge=16)
     vocabulary: int = Field(default=2048, ge=300)
     context: int = Field(default=1024, ge=64)
-    tokens: int = Field(default=32_000_000, ge=1)
+    tokens: int = Field(default=33_000_000, ge=1)
     batch_tokens: int = Field(default=16_384, ge=64)
     micro_tokens: int = Field(default=4_096, ge=64)
     learning_rate: float = Field(default=0.004, gt=0)
     warm_up_tokens: int = Field(default=400_000, ge=0)
-    phases: tuple[int, int, int] = (2_000_000, 14_000_000, 22_500_000)
+    phases: tuple[int, int, int, int] = (2_000_000, 14_000_000, 22_500_000, 30_700_000)
     decay_share: float = Field(default=0.35, ge=0, le=1)
     mixture: dict[str, float] = Field(default_factory=lambda: dict(FAMILY_SHARES))
     seed: int = 20261122
