@@ -54,6 +54,8 @@ CODES: Mapping[str, str] = {
     "MDL-012": "The JSON schema asks for something that constrained decoding cannot enforce.",
     "MDL-013": "The model's chat template refuses the conversation.",
     "MDL-014": "The embedder is not the one that was expected, or cannot be loaded.",
+    "MDL-020": "An adapter can be trained only on a model whose weights are in this process. Name a local"
+    " model, or leave lora out of ladder.rungs.",
     "TRN-001": "The model has no linear layers with the names that `ladder.lora.targets` means. With"
     " all_linear every linear layer but the head is adapted.",
     "TRN-002": "No training row is left: each one is longer than the model's context or"
