@@ -98,8 +98,8 @@ def test_handles_count_up_and_stay_with_their_key(store: Store) -> None:
 
 
 def test_results_of_a_piece_of_work_can_be_kept_read_and_forgotten(store: Store) -> None:
-    store.ledger.keep_results("w", [("a", "1"), ("b", "2")])
-    store.ledger.keep_results("w", [("b", "3")])
+    for example, body in (("a", "1"), ("b", "2"), ("b", "3")):
+        store.ledger.keep_result("w", example, body)
     assert store.ledger.results("w") == {"a": "1", "b": "3"}
     store.ledger.forget_results("w", ["a"])
     assert store.ledger.results("w") == {"b": "3"}
@@ -130,7 +130,7 @@ number = 0
 while True:
     number += 1
     store.blobs.put(b"blob %d" % number)
-    store.ledger.keep_results("w", [(str(number), "{}")])
+    store.ledger.keep_result("w", str(number), "{}")
     store.note("look", "s", {"n": number})
     print(number, flush=True)
 """

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from freehold.core import strict_yaml
-from freehold.core.errors import ConfigError, Problem, Where
+from freehold.core.errors import ConfigError, Problem
 from freehold.core.record import Record
 from freehold.core.sections import (
     Bar,
@@ -96,27 +96,8 @@ def with_settings(task_file: TaskFile, settings: Mapping[str, JsonValue]) -> Tas
     values = json.loads(task_file.model_dump_json(exclude_none=True))
     for key, value in settings.items():
         _put(values, key, value)
-    try:
-        return TaskFile.from_json(json.dumps(values))
-    except ValidationError as error:
-        document = strict_yaml.Document("--set", (), values, {})
-        problems: list[Problem] = []
-        for detail in error.errors(include_url=False):
-            path = tuple(detail["loc"])
-            known = strict_yaml.field_names(TaskFile, path[:-1])
-            unknown = detail["type"] == "extra_forbidden"
-            name = strict_yaml.dotted(path)
-            message = f"unknown setting `{name}`" if unknown else f"`{name}`: {detail['msg']}"
-            help_text = strict_yaml.suggestion(str(path[-1]), known) if unknown else ""
-            problems.append(
-                Problem(
-                    code="CFG-001" if unknown else "CFG-004",
-                    message=message,
-                    where=Where(file=document.file),
-                    help=help_text or "freehold check --schema task    shows what is allowed",
-                )
-            )
-        raise ConfigError.several(problems) from error
+    document = strict_yaml.Document(file="--set", lines=(), values=values, positions={})
+    return strict_yaml.validate(document, TaskFile)
 
 
 def expand_short_forms(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

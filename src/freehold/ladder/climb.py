@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -80,9 +81,9 @@ class Measured:
     evidence: Evidence
 
 
-def climb_key(task: Task, snapshot: Snapshot) -> str:
-    """Return the name of a climb: the task, the frozen data and the version of Freehold."""
-    return digest_json("climb", [task.digest, snapshot.digest, __version__])
+def climb_key(task: Task, snapshot: Snapshot, *, base_digest: str | None) -> str:
+    """Return the name of a climb: the task, the frozen data, the weights, the version of Freehold."""
+    return digest_json("climb", [task.digest, snapshot.digest, base_digest, __version__])
 
 
 def climb(
@@ -132,7 +133,6 @@ class _Climbing:
         self.prepared, self.task, self.snapshot = prepared, task, snapshot
         self.store, self.clock = around.store, around.clock
         self.on_event, self.options = around.on_event, around.options
-        self.key = climb_key(task, snapshot)
         self.rung_now: str = ""
         self.tools = Tools(
             task=task,
@@ -153,6 +153,13 @@ class _Climbing:
         )
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
+
+    @cached_property
+    def key(self) -> str:
+        """The name of this climb; opens the base model, whose weights are part of it."""
+        asks = any(RUNGS[name].uses_model for name in self.task.ladder.rungs)
+        base_digest = self.tools.base().digest if asks else None
+        return climb_key(self.task, self.snapshot, base_digest=base_digest)
 
     def run(self) -> ClimbOutcome:
         handle = self.store.handle("c", self.key)
@@ -180,8 +187,6 @@ class _Climbing:
         started = self.clock()
         self.store.put(self.task)
         self.store.put(self.snapshot)
-        if any(RUNGS[name].uses_model for name in names):
-            self.tools.base()
         results: list[RungResult] = []
         for name in names:
             self.rung_now = name

@@ -7,7 +7,6 @@ run under way finds the examples that were answered before it was stopped.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import numpy as np
 import psutil
@@ -26,9 +25,7 @@ from freehold.ladder.events import Phase, Progress
 from freehold.ladder.rung import Answerer, Rung, Variant
 from freehold.ladder.tools import Tools
 from freehold.models.door import Model
-from freehold.store.store import Store
 
-RESULTS_PER_WRITE = 32
 LATENCY_EXAMPLES = 20
 DEV_EXAMPLES_PER_CHECK = 150
 MIB = 1024 * 1024
@@ -58,38 +55,6 @@ class MemoryWatch:
         """Take the present use into account and return the most seen."""
         self.most_mib = max(self.most_mib, self._process.memory_info().rss / MIB)
         return self.most_mib
-
-
-class ResultWriter:
-    """Keeps results in the ledger, several to a write; whatever happens, the last ones too."""
-
-    def __init__(self, store: Store, work: str) -> None:
-        self._store = store
-        self._work = work
-        self._waiting: list[tuple[str, str]] = []
-
-    def add(self, result: Result) -> None:
-        """Take one result; it is on disk after the next write."""
-        self._waiting.append((result.example_id, result.model_dump_json()))
-        if len(self._waiting) >= RESULTS_PER_WRITE:
-            self.write()
-
-    def write(self) -> None:
-        """Put what is waiting on disk."""
-        waiting, self._waiting = self._waiting, []
-        if waiting:
-            self._store.ledger.keep_results(self._work, waiting)
-
-    def __enter__(self) -> ResultWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.write()
 
 
 @dataclass(frozen=True)
@@ -150,28 +115,26 @@ class Workshop:
         done = len(known)
         total = len(split)
 
-        with ResultWriter(store, key) as writer:
+        def on_result(result: Result) -> None:
+            nonlocal done
+            store.ledger.keep_result(key, result.example_id, result.model_dump_json())
+            done += 1
+            memory.look()
+            step = Progress(phase, done, total, candidate_name(candidate))
+            if done > total:
+                alone = min(LATENCY_EXAMPLES, total)
+                step = Progress("timing alone", min(done - total, alone), alone)
+            self.tools.on_progress(step)
 
-            def on_result(result: Result) -> None:
-                nonlocal done
-                writer.add(result)
-                done += 1
-                memory.look()
-                step = Progress(phase, done, total, candidate_name(candidate))
-                if done > total:
-                    alone = min(LATENCY_EXAMPLES, total)
-                    step = Progress("timing alone", min(done - total, alone), alone)
-                self.tools.on_progress(step)
-
-            finished = run_candidate(
-                candidate.digest,
-                split,
-                answerer,
-                scorer=self.scorer,
-                journal=Journal(known=known, on_result=on_result),
-                meter=self._meter(memory, is_final=phase == "test"),
-                versions={"freehold": __version__},
-            )
+        finished = run_candidate(
+            candidate.digest,
+            split,
+            answerer,
+            scorer=self.scorer,
+            journal=Journal(known=known, on_result=on_result),
+            meter=self._meter(memory, is_final=phase == "test"),
+            versions={"freehold": __version__},
+        )
         store.remember(key, finished)
         return finished
 

@@ -4,14 +4,16 @@ Three tables. `entries` is the chain: what was done, when, to which digest; it i
 triggers refuse to. `results` holds the examples of runs under way, so that a killed climb pays for
 nothing twice. `handles` gives people short names (c12) for digests.
 
-WAL, and `synchronous=FULL`: what was acknowledged survives a crash of the machine.
+WAL, and `synchronous=FULL` for entries and handles: what was acknowledged survives a crash of the
+machine. Results are written one by one through a connection of their own with `synchronous=NORMAL`:
+they survive a kill of the process at once, and a crash of the machine from the next entry on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,20 +73,21 @@ class Ledger:
     def __init__(self, file: Path) -> None:
         self._file = file
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(
-            file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        self._connection = _connect(file)
+        self._results = _connect(file)
         try:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
+            self._results.execute("PRAGMA synchronous=NORMAL")
             self._connection.executescript(SCHEMA)
             self._check_version()
         except sqlite3.Error as error:
-            self._connection.close()
+            self.close()
             raise _translated(error, file) from error
 
     def close(self) -> None:
         """Close the file."""
+        self._results.close()
         self._connection.close()
 
     def append(self, kind: str, subject: str, *, body: JsonValue, at: str) -> Entry:
@@ -138,13 +141,14 @@ class Ledger:
             previous, expected = entry.hash, expected + 1
         return None
 
-    def keep_results(self, work: str, results: Iterable[tuple[str, str]]) -> None:
-        """Keep results (example id, JSON) of one piece of work; on return they are on disk."""
-        with self._transaction():
-            self._connection.executemany(
-                "INSERT OR REPLACE INTO results VALUES (?, ?, ?)",
-                [(work, example, body) for example, body in results],
+    def keep_result(self, work: str, example: str, body: str) -> None:
+        """Keep one result of a piece of work; on return a kill of this process cannot lose it."""
+        try:
+            self._results.execute(
+                "INSERT OR REPLACE INTO results VALUES (?, ?, ?)", (work, example, body)
             )
+        except sqlite3.Error as error:
+            raise _translated(error, self._file) from error
 
     def results(self, work: str) -> dict[str, str]:
         """Return the results of one piece of work that are on disk, by example id."""
@@ -208,6 +212,12 @@ class Ledger:
                 help="pip install --upgrade freehold",
             )
         self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _connect(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(
+        file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
 
 
 def _hash(number: int, parts: tuple[str, str, str, str, str]) -> str:
