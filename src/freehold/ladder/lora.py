@@ -68,7 +68,12 @@ def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
         return dev_score(_answerer(tools, model, max_tokens))
 
     spec = LoraSpec.from_json(json.dumps(variant.spec["lora"]))
-    made_of: list[JsonValue] = [variant.spec, tools.task.question_digest, tools.train.digest, base.digest]
+    made_of: list[JsonValue] = [
+        variant.spec,
+        tools.task.question_digest,
+        tools.train.digest,
+        base.digest,
+    ]
     name = digest_json("lora", made_of)
     folder = tools.store.folder / TRAINING / short(name)
     result = train_lora(
