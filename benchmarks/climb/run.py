@@ -72,7 +72,7 @@ def intents_and_slots(rows: list[Row]) -> list[Row]:
 BANKING = "Name the intent of this question of a bank's customer."
 PROBLEMS = (
     Problem("banking77-all", "banking77", BANKING, "exact_match", 0.90, everything),
-    Problem("banking77-1000", "banking77", BANKING, "exact_match", 0.80, a_thousand, limit=1000),
+    Problem("banking77-1000", "banking77", BANKING, "exact_match", 0.80, a_thousand, limit=300),
     Problem(
         "clinc150",
         "clinc150",
@@ -80,7 +80,7 @@ PROBLEMS = (
         "exact_match",
         0.80,
         everything,
-        limit=1000,
+        limit=300,
     ),
     Problem(
         "snips",
