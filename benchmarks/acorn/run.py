@@ -1,5 +1,5 @@
 # pyright: basic
-"""Scores freehold/acorn: held-out families, few-shot label copying for each k, and nearest examples. See RESULTS.md.
+"""Scores freehold/acorn: held-out families, few-shot labels for each k, long prompts, nearest examples. See RESULTS.md.
 
     python benchmarks/acorn/run.py [--model FOLDER] [--items N] [--data BANKING77_FOLDER] [--rows N]
 
@@ -35,6 +35,7 @@ SEED = 90_001
 TRAIN_ROWS = 3_000
 EXAMPLES = (1, 2, 4, 8)
 LABEL_FAMILIES = ("labels", "nearest", "intents")
+LONG_FAMILIES = {"labels": 500, "nearest": 500, "intents": 500, "options": 250, "lookup": 300}
 INSTRUCTION = "Classify the customer request."
 MAX_TOKENS = 96
 
@@ -55,6 +56,8 @@ def main() -> None:
             for line in family_table(model, arguments.items):
                 print(line, flush=True)
             for line in label_table(model, arguments.items):
+                print(line, flush=True)
+            for line in long_table(model, arguments.items // 2):
                 print(line, flush=True)
         if arguments.data is not None:
             for line in nearest_table(model, arguments.data, arguments.rows):
@@ -97,6 +100,26 @@ def label_table(model: LocalModel, items: int) -> Iterator[str]:
             answers = model.generate(prompts, max_tokens=MAX_TOKENS)
             right = [said(a) == i.answer for a, i in zip(answers, found, strict=True)]
             yield row(f"{family} | {k}", right)
+    yield ""
+
+
+def long_table(model: LocalModel, items: int) -> Iterator[str]:
+    """Yield the score on long prompts: many examples and options, a long list of options, a long context."""
+    yield "| family, tokens | n | right | score | 95% interval |"
+    yield "|---|---|---|---|---|"
+    world = probe_world(scale=3)
+    for family, least in LONG_FAMILIES.items():
+        found: list[tuple[list[Message], str]] = []
+        for seed in range(60 * items):
+            item = FAMILIES[family](random.Random(f"{SEED}/long/{family}/{seed}"), world)
+            prompt = [Message(role=r, content=c) for r, c in item.messages]
+            if len(found) < items and least <= model.count_tokens(prompt) <= 960:
+                found.append((prompt, item.answer))
+        answers = model.generate([prompt for prompt, _ in found], max_tokens=48)
+        yield row(
+            f"{family}, {least} to 960",
+            [said(a) == right for a, (_, right) in zip(answers, found, strict=True)],
+        )
     yield ""
 
 
