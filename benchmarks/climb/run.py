@@ -37,6 +37,7 @@ class Problem:
     prepare: Callable[[list[Row]], list[Row]]
     test_file: str = "test.jsonl"
     limit: int | None = None
+    rungs: str = "[baseline, zero_shot, few_shot, structured, retrieve, lora]"
 
 
 def rows_of(path: Path) -> list[Row]:
@@ -81,6 +82,7 @@ PROBLEMS = (
         0.80,
         everything,
         limit=300,
+        rungs="[baseline, zero_shot, few_shot, structured, retrieve]",
     ),
     Problem(
         "snips",
@@ -127,6 +129,7 @@ bar:
   kept: 0.97
 ladder:
   stop: full
+  rungs: {problem.rungs}
   few_shot: {{k: [4]}}
   structured: {{k: [0]}}
   lora: {{effort: quick}}
