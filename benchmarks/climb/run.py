@@ -37,7 +37,6 @@ class Problem:
     prepare: Callable[[list[Row]], list[Row]]
     test_file: str = "test.jsonl"
     limit: int | None = None
-    rungs: str = "[baseline, zero_shot, few_shot, structured, retrieve, lora]"
 
 
 def rows_of(path: Path) -> list[Row]:
@@ -82,7 +81,6 @@ PROBLEMS = (
         0.80,
         everything,
         limit=300,
-        rungs="[baseline, zero_shot, few_shot, structured, retrieve]",
     ),
     Problem(
         "snips",
@@ -129,7 +127,6 @@ bar:
   kept: 0.97
 ladder:
   stop: full
-  rungs: {problem.rungs}
   few_shot: {{k: [4]}}
   structured: {{k: [0]}}
   lora: {{effort: quick}}
