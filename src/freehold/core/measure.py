@@ -142,6 +142,30 @@ class Kept(Record):
     seed: int = 0
 
 
+class FrontierPoint(Record):
+    """A trained candidate at one size of its update, on dev: task quality and what was lost.
+
+    `points_lost` is the mean loss of general ability in points (0 to 100, negative: gained), paired
+    with the base on the same probes; `worst_points` that of the family that lost most. `is_feasible`:
+    their upper bounds are within the retention spec.
+    """
+
+    scale: Annotated[float, Field(ge=0)]
+    quality: Estimate
+    points_lost: Difference
+    worst_family: str
+    worst_points: Difference
+    is_feasible: bool
+
+
+class Frontier(Record):
+    """What every size of the update costs and gains, the chosen one, and why it was chosen."""
+
+    points: tuple[FrontierPoint, ...]
+    chosen: float
+    reason: str
+
+
 class Cost(Record):
     """What a rung costs: building once, each request, and the total over the horizon."""
 
@@ -176,6 +200,7 @@ class RungResult(Record):
     causes: dict[str, int] = Field(default_factory=dict)
     confusions: tuple[tuple[str, str, int], ...] = ()
     slices: dict[str, Estimate] = Field(default_factory=dict)
+    frontier: Frontier | None = None
     tried: tuple[tuple[str, float], ...] = ()
 
 

@@ -17,8 +17,32 @@ Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 
-RUNG_NAMES = ("baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora")
-RungName: TypeAlias = Literal["baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora"]
+RUNG_NAMES = (
+    "baseline",
+    "zero_shot",
+    "few_shot",
+    "structured",
+    "retrieve",
+    "lora",
+    "lora+retrieve",
+    "prefer",
+    "distil",
+    "full",
+)
+RungName: TypeAlias = Literal[
+    "baseline",
+    "zero_shot",
+    "few_shot",
+    "structured",
+    "retrieve",
+    "lora",
+    "lora+retrieve",
+    "prefer",
+    "distil",
+    "full",
+]
+TunedKind: TypeAlias = Literal["lora", "rslora", "dora", "qlora", "ia3", "prefix", "osf", "full"]
+"""What is trained: an adapter of the PEFT family beside frozen weights, or (`full`) every weight."""
 BaselineName: TypeAlias = Literal["majority", "tfidf", "embedding", "nearest"]
 MetricName: TypeAlias = Literal[
     "exact_match",
@@ -91,11 +115,12 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples and documents are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written."""
 
     examples: str | tuple[str, ...]
     test: str | None = None
     documents: str | None = None
+    preferences: str | None = None
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()
@@ -173,10 +198,32 @@ class RetrieveSpec(Record):
     chunk: AtLeastOne = 800
 
 
-class LoraSpec(Record):
-    """An adapter trained on the examples. `effort` sets the fields that are left out."""
+class RetentionSpec(Record):
+    """How general ability is kept in training (docs/retention.md). `replay: 0` turns replay off.
+
+    `replay` is the share of a step's tokens that are the base's own answers to prompts that it asks
+    itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
+    that holds `kl_budget` (nats per token). `past` is the share of tokens from earlier domains.
+    `scale` chooses the size of the update on dev afterwards, so that the upper bound of the mean loss
+    of general ability is at most `points`, and of each family at most `family_points`.
+    """
+
+    replay: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    weight: Positive = 1.0
+    kl_budget: Positive = 0.03
+    prompts: AtLeastOne = 512
+    top_k: AtLeastOne = 32
+    past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    scale: bool = True
+    points: Positive = 1.0
+    family_points: Positive = 3.0
+
+
+class TuneSpec(Record):
+    """What every training of weights has in common. `effort` sets the fields that are left out."""
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
+    kind: TunedKind = "lora"
     r: AtLeastOne = 16
     alpha: Positive | None = None
     targets: Literal["all_linear", "mlp", "attention"] = "all_linear"
@@ -187,19 +234,69 @@ class LoraSpec(Record):
     patience: AtLeastOne = 3
     seed: int = 7
     minutes: Positive | None = None
+    retention: RetentionSpec = RetentionSpec()
+
+
+class LoraSpec(TuneSpec):
+    """An adapter trained on the examples.
+
+    `objective` is cross-entropy, or `dft`: weighted by the model's own probability of each token.
+    `rewrite` replaces a target by the base's own answer where the task's scorer calls it right.
+    """
+
+    objective: Literal["sft", "dft"] = "sft"
+    rewrite: bool = False
+
+
+class PreferSpec(TuneSpec):
+    """Preference tuning on top of the `lora` rung, from given pairs or from its errors on train.
+
+    `sft_weight` is the factor of the cross-entropy of the chosen answers beside the preference loss.
+    `pairs` is how many mined pairs are needed at least.
+    """
+
+    method: Literal["dpo", "orpo", "kto", "simpo"] = "dpo"
+    beta: Positive | None = None
+    sft_weight: Annotated[float, Field(ge=0)] = 1.0
+    pairs: AtLeastOne = 200
+
+
+class DistilSpec(TuneSpec):
+    """A smaller student imitates a teacher. `student` is a model id or folder.
+
+    `teacher` is a model id or folder; left out, it is the best measured rung. `divergence` and
+    `on_policy` (the share of student samples that the teacher scores) need a teacher with the
+    student's tokenizer; `sequence` trains on the teacher's answers alone and needs none.
+    """
+
+    kind: TunedKind = "full"
+    student: str | None = None
+    teacher: str | None = None
+    divergence: Literal["sequence", "forward_kl", "reverse_kl", "jsd"] = "sequence"
+    on_policy: Share = 0.0
+
+
+class FullSpec(TuneSpec):
+    """Every weight is trained; first on the documents, where there are any, then on the examples."""
+
+    kind: TunedKind = "full"
+    document_epochs: Annotated[float, Field(ge=0)] = 1.0
 
 
 class LadderSection(Record):
     """Which rungs are climbed, and how."""
 
     stop: Literal["full", "first_pass"] = "full"
-    rungs: tuple[RungName, ...] = RUNG_NAMES
+    rungs: tuple[RungName, ...] = RUNG_NAMES[:6]
     baseline: BaselineSpec = BaselineSpec()
     zero_shot: ZeroShotSpec = ZeroShotSpec()
     few_shot: FewShotSpec = FewShotSpec()
     structured: StructuredSpec = StructuredSpec()
     retrieve: RetrieveSpec = RetrieveSpec()
     lora: LoraSpec = LoraSpec()
+    prefer: PreferSpec = PreferSpec()
+    distil: DistilSpec = DistilSpec()
+    full: FullSpec = FullSpec()
 
 
 class KeptSection(Record):

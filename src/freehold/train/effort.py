@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from freehold.core.sections import LoraSpec
+from freehold.core.sections import TuneSpec
 from freehold.train.records import Precision, Recipe
 
 LEARNING_RATE_AT_1B = 2e-4
@@ -20,6 +20,8 @@ SMALL_BATCH_TOKENS = 1024
 BATCH_TOKENS = 4096
 WARMUP_SHARE = 0.03
 MICRO_TOKENS = 2048
+EVALUATION_SHARE = 0.5
+LEAST_EVALUATIONS = 2
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,18 @@ def learning_rate_for(parameters: int) -> float:
     return min(LEARNING_RATE_AT_1B * max(growth, 1.0), LEARNING_RATE_MOST)
 
 
-def batch_tokens_for(spec: LoraSpec, parameters: int) -> int:
+def batch_tokens_for(spec: TuneSpec, parameters: int) -> int:
     """Return the padded tokens of one optimizer step: small models learn more from more steps."""
     derived = SMALL_BATCH_TOKENS if parameters < SMALL_PARAMETERS else BATCH_TOKENS
     return spec.batch_tokens or derived
 
 
-def micro_tokens_for(spec: LoraSpec, parameters: int) -> int:
+def micro_tokens_for(spec: TuneSpec, parameters: int) -> int:
     """Return the padded tokens that pass the model together; a larger step accumulates."""
     return min(batch_tokens_for(spec, parameters), MICRO_TOKENS)
 
 
-def epochs_for(spec: LoraSpec, steps_per_epoch: int) -> float:
+def epochs_for(spec: TuneSpec, steps_per_epoch: int) -> float:
     """Return the epochs: the spec's, or the dial's, raised for a small training set."""
     if spec.epochs is not None:
         return spec.epochs
@@ -76,7 +78,7 @@ def epochs_for(spec: LoraSpec, steps_per_epoch: int) -> float:
 
 
 def recipe_for(
-    spec: LoraSpec,
+    spec: TuneSpec,
     *,
     parameters: int,
     steps_per_epoch: int,
@@ -105,6 +107,20 @@ def recipe_for(
         precision=precision,
         evaluate_at=evaluation_steps(steps, EFFORTS[spec.effort].evaluations),
     )
+
+
+def evaluations_for(recipe: Recipe, *, train_tokens: int, check_tokens: int) -> Recipe:
+    """Return the recipe with fewer dev checks where they would cost more than half of the training.
+
+    A token that is generated costs about as much as one that is trained on. Decided before the first
+    step and from counts alone, so that a run and its resumed twin check at the same steps.
+    """
+    affordable = round(EVALUATION_SHARE * train_tokens / max(check_tokens, 1))
+    planned = len(recipe.evaluate_at) - 1
+    if affordable >= planned:
+        return recipe
+    fewer = evaluation_steps(recipe.steps, max(affordable, LEAST_EVALUATIONS))
+    return recipe.model_copy(update={"evaluate_at": fewer})
 
 
 def evaluation_steps(steps: int, evaluations: int) -> tuple[int, ...]:

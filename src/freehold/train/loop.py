@@ -9,11 +9,12 @@ the step; a checkpoint holds all of it, and a resumed run ends bit-identical on 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import torch
 from pydantic import JsonValue
@@ -21,13 +22,18 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from freehold.core.errors import ModelError
+from freehold.core.record import Record
 from freehold.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from freehold.train.memory import PeakMemory
 from freehold.train.objectives import Batch, Objective
 from freehold.train.records import (
+    Check,
     Evaluated,
+    KeptPoint,
+    Lost,
     Point,
     Recipe,
+    Steered,
     Stepped,
     Stopped,
     StopReason,
@@ -39,6 +45,9 @@ Weights: TypeAlias = dict[str, Tensor]
 
 CURVE_POINTS = 200
 """At most about this many points of the loss are kept."""
+CLEAR_RISE = 0.05
+"""How far the dev metric must have risen above its first value before patience counts."""
+LOW_CHECKS = 2
 
 
 @dataclass(frozen=True)
@@ -46,30 +55,65 @@ class LossTerm:
     """One part of what is lowered: weight * mean loss per target over the step's batches."""
 
     name: str
-    objective: Objective
+    objective: Objective[Any]
     batches: Callable[[int], Sequence[Batch]]
-    weight: float = 1.0
+    weight: Callable[[], float] = lambda: 1.0
+    is_replay: bool = False
+
+
+class Steering(Protocol):
+    """What keeps a run within bounds: looks now and then, and moves the weights of loss terms.
+
+    Its state is JSON, is part of the checkpoint, and decides everything it will do.
+    """
+
+    def is_due(self, step: int) -> bool:
+        """Whether to look after this step."""
+        ...
+
+    def look(self, step: int) -> Steered:
+        """Measure the model as it is, adjust, and return what was seen and decided."""
+        ...
+
+    def state(self) -> Mapping[str, JsonValue]:
+        """Return what a checkpoint keeps."""
+        ...
+
+    def restore(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from what a checkpoint kept."""
+        ...
+
+
+@dataclass(frozen=True)
+class Eyes:
+    """What the loop can measure of the model as it is. It may look, and must not touch.
+
+    `check` maps a step to a dev check; None keeps the last weights. `divergence` is the forward KL from
+    the base on the task's own rows (nats per token).
+    """
+
+    check: Callable[[int], Check] | None = None
+    divergence: Callable[[], float] | None = None
+    steering: Steering | None = None
 
 
 @dataclass(frozen=True)
 class LoopSpec:
     """How the loop runs. `key` names the run, so that no checkpoint is read by another one.
 
-    Evaluations are skipped, except for the first and the last, while they have taken more than
-    `evaluation_share` of the training time and more than `evaluation_seconds` altogether.
-    `seconds` is the limit of training and evaluation together, over all resumes.
+    `seconds` is the limit of training and evaluation together, over all resumes. `kept_floor`: the run
+    ends when the upper bound of kept ability is below it at two checks in a row.
     """
 
     recipe: Recipe
     key: str
     patience: int | None = None
+    kept_floor: float | None = None
     seconds: float | None = None
     shape: Shape = "cosine"
     clip_norm: float = 1.0
     weight_decay: float = 0.0
     checkpoint_seconds: float = 60.0
-    evaluation_share: float = 0.5
-    evaluation_seconds: float = 60.0
 
 
 @dataclass
@@ -83,7 +127,14 @@ class _Progress:
     best_step: int = 0
     best_score: float | None = None
     flat_evaluations: int = 0
+    low_checks: int = 0
+    replay_tokens: int = 0
     dev_curve: list[tuple[int, float]] = field(default_factory=list)
+    kept_curve: list[JsonValue] = field(default_factory=list)
+    divergence_curve: list[tuple[int, float]] = field(default_factory=list)
+    steering: list[JsonValue] = field(default_factory=list)
+    steering_state: dict[str, JsonValue] = field(default_factory=dict)
+    lost: list[JsonValue] = field(default_factory=list)
     loss_curve: list[tuple[int, float]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_steps: int = 0
@@ -106,6 +157,11 @@ class LoopResult:
     best_score: float | None
     dev_curve: tuple[Point, ...]
     loss_curve: tuple[Point, ...]
+    kept_curve: tuple[KeptPoint, ...]
+    divergence_curve: tuple[Point, ...]
+    steering: tuple[Steered, ...]
+    lost: tuple[Lost, ...]
+    replay_tokens: int
     peak_memory_bytes: int
 
 
@@ -118,7 +174,7 @@ class Loop:
         terms: Sequence[LossTerm],
         spec: LoopSpec,
         *,
-        evaluate: Callable[[int], float] | None,
+        eyes: Eyes,
         checkpoint: Path,
         watch: Watch,
     ) -> None:
@@ -128,8 +184,7 @@ class Loop:
             model: its parameters with `requires_grad` are trained, the others are left alone.
             terms: what is lowered; at least one.
             spec: how.
-            evaluate: from the step to the dev metric of the model as it is, higher is better; None
-                keeps the last weights.
+            eyes: what can be measured of the model on the way.
             checkpoint: the file to resume from and to write.
             watch: clock, events, and whether to stop.
 
@@ -140,7 +195,7 @@ class Loop:
         self._model = model
         self._terms = tuple(terms)
         self._spec = spec
-        self._evaluate = evaluate
+        self._eyes = eyes
         self._file = checkpoint
         self._watch = watch
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -178,61 +233,99 @@ class Loop:
             if reason is not None:
                 return self._finish(reason)
             self._step()
+            self._steer()
             if self._watch.clock() - self._saved_at >= self._spec.checkpoint_seconds:
                 self._save()
 
     def _is_evaluation_due(self) -> bool:
-        progress, spec = self._progress, self._spec
-        step, steps = progress.step, spec.recipe.steps
-        if self._evaluate is None or step not in spec.recipe.evaluate_at:
+        progress = self._progress
+        if self._eyes.check is None or progress.step not in self._spec.recipe.evaluate_at:
             return False
-        if progress.dev_curve and progress.dev_curve[-1][0] == step:
-            return False
-        allowed = max(spec.evaluation_seconds, spec.evaluation_share * progress.train_seconds)
-        return step in (0, steps) or progress.evaluation_seconds <= allowed
+        return not progress.dev_curve or progress.dev_curve[-1][0] != progress.step
 
     def _measure_dev(self) -> None:
-        if self._evaluate is None:
+        if self._eyes.check is None:
             return
         progress = self._progress
         began = self._watch.clock()
         self._model.eval()
         with torch.random.fork_rng(devices=_cuda_devices(self._model)):
-            score = float(self._evaluate(progress.step))
+            check = self._eyes.check(progress.step)
+            divergence = self._eyes.divergence() if self._eyes.divergence else None
         seconds = self._watch.clock() - began
-        if not math.isfinite(score):
+        if not math.isfinite(check.score):
             raise ModelError(
                 "TRN-005",
-                f"the dev metric is {score} after step {progress.step}",
+                f"the dev metric is {check.score} after step {progress.step}",
                 help="check the metric on one answer with `freehold eval`",
             )
         progress.evaluation_seconds += seconds
+        is_best = self._take_score(check.score)
+        self._take_kept(check)
+        if divergence is not None:
+            progress.divergence_curve.append((progress.step, divergence))
+        self._watch.tell(
+            Evaluated(
+                step=progress.step,
+                score=check.score,
+                is_best=is_best,
+                best_step=progress.best_step,
+                seconds=seconds,
+                kept=check.kept,
+                lost=check.lost,
+                divergence=divergence,
+            )
+        )
+        self._save()
+
+    def _take_score(self, score: float) -> bool:
+        """Note a dev score, and the weights with it where it is the best so far.
+
+        A check is flat only once the metric has clearly left its start: a plateau at the first score is
+        where learning has not begun, and patience must not end it there.
+        """
+        progress = self._progress
         progress.dev_curve.append((progress.step, score))
         is_best = progress.best_score is None or score > progress.best_score
         if is_best:
             progress.best_score, progress.best_step = score, progress.step
             progress.flat_evaluations = 0
             self._best = self._weights()
-        elif progress.best_step > 0:
+        elif (progress.best_score or 0.0) - progress.dev_curve[0][1] >= CLEAR_RISE:
             progress.flat_evaluations += 1
-        self._watch.tell(
-            Evaluated(
-                step=progress.step,
-                score=score,
-                is_best=is_best,
-                best_step=progress.best_step,
-                seconds=seconds,
-            )
-        )
-        self._save()
+        return is_best
+
+    def _take_kept(self, check: Check) -> None:
+        progress, floor = self._progress, self._spec.kept_floor
+        progress.lost = [lost.to_json() for lost in check.lost]
+        if check.kept is None:
+            return
+        point = KeptPoint(step=progress.step, kept=check.kept)
+        progress.kept_curve.append(point.to_json())
+        is_low = floor is not None and check.kept.high < floor
+        progress.low_checks = progress.low_checks + 1 if is_low else 0
+
+    def _steer(self) -> None:
+        steering, progress = self._eyes.steering, self._progress
+        if steering is None or not steering.is_due(progress.step):
+            return
+        began = self._watch.clock()
+        self._model.eval()
+        seen = steering.look(progress.step)
+        progress.train_seconds += self._watch.clock() - began
+        progress.steering.append(seen.to_json())
+        progress.steering_state = dict(steering.state())
+        self._watch.tell(seen)
 
     def _reason_to_stop(self) -> StopReason | None:
-        """Return why to stop now. Patience runs only once the metric has risen above its start."""
+        """Return why to stop now, None to go on."""
         progress, spec = self._progress, self._spec
         if progress.step >= spec.recipe.steps:
             return StopReason.FINISHED
         if self._watch.should_stop():
             return StopReason.INTERRUPTED
+        if progress.low_checks >= LOW_CHECKS:
+            return StopReason.FORGETTING
         if spec.patience is not None and progress.flat_evaluations >= spec.patience:
             return StopReason.PATIENCE
         if spec.seconds is not None and progress.seconds >= spec.seconds:
@@ -254,7 +347,9 @@ class Loop:
         for term in self._terms:
             batches = term.batches(progress.step)
             loss += self._add_gradients(term, batches)
-            tokens += sum(batch.tokens for batch in batches)
+            passed = sum(batch.tokens for batch in batches)
+            tokens += passed
+            progress.replay_tokens += passed if term.is_replay else 0
         norm = self._update(rate)
         progress.step += 1
         progress.tokens += tokens
@@ -275,12 +370,12 @@ class Loop:
         )
 
     def _add_gradients(self, term: LossTerm, batches: Sequence[Batch]) -> float:
-        """Return weight * mean loss of the step's batches, its gradient added to the parameters."""
+        """Return weight * mean loss per unit of the step's batches, its gradient added to the parameters."""
         model = cast(PreTrainedModel, self._model)
-        targets = sum(len(batch.targets_N) for batch in batches)
+        units = sum(batch.units for batch in batches)
         loss = 0.0
         for batch in batches:
-            part = term.objective(model, batch) * (term.weight / targets)
+            part = term.objective(model, batch) * (term.weight() / units)
             value = float(part.detach())
             if not math.isfinite(value):
                 raise self._not_finite("loss", batches)
@@ -339,6 +434,11 @@ class Loop:
             best_score=progress.best_score,
             dev_curve=tuple(Point(step=s, value=v) for s, v in progress.dev_curve),
             loss_curve=tuple(Point(step=s, value=v) for s, v in progress.loss_curve),
+            kept_curve=_read_all(KeptPoint, progress.kept_curve),
+            divergence_curve=tuple(Point(step=s, value=v) for s, v in progress.divergence_curve),
+            steering=_read_all(Steered, progress.steering),
+            lost=_read_all(Lost, progress.lost),
+            replay_tokens=progress.replay_tokens,
             peak_memory_bytes=self._memory.bytes,
         )
 
@@ -374,6 +474,8 @@ class Loop:
                 if tensor is not None:
                     self._optimizer.state[parameter][part] = tensor.to(parameter.device)
         torch.set_rng_state(saved.tensors["random"])
+        if self._eyes.steering is not None and self._progress.steering_state:
+            self._eyes.steering.restore(self._progress.steering_state)
 
 
 def _progress_from(state: Mapping[str, JsonValue]) -> _Progress:
@@ -381,7 +483,15 @@ def _progress_from(state: Mapping[str, JsonValue]) -> _Progress:
     progress = _Progress(**values)  # pyright: ignore[reportArgumentType]
     progress.dev_curve = [(step, value) for step, value in progress.dev_curve]
     progress.loss_curve = [(step, value) for step, value in progress.loss_curve]
+    progress.divergence_curve = [(step, value) for step, value in progress.divergence_curve]
     return progress
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def _read_all(kind: type[AnyRecord], values: Sequence[JsonValue]) -> tuple[AnyRecord, ...]:
+    return tuple(kind.from_json(json.dumps(value)) for value in values)
 
 
 def _cuda_devices(model: nn.Module) -> list[torch.device]:

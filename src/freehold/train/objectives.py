@@ -1,29 +1,55 @@
 # pyright: standard
 """What a step lowers: functions from a model and a batch to a summed loss, in one mapping.
 
-Shapes: B rows, T positions, N positions that carry loss, H hidden size, V vocabulary.
+An objective passes a batch through the model and hands log-probabilities to a loss (`losses.py`). One
+with settings is a small frozen dataclass that is called like a function.
+
+Shapes: B rows, T positions, N positions that carry loss, S answers, P pairs, H hidden size, V
+vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Any, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
 
+from freehold.train import losses
 from freehold.train.rows import TokenRow
+
+LOGIT_CELLS = 1 << 26
+"""Logits (positions x vocabulary) that are in memory together: 256 MiB in float32."""
 
 
 @dataclass(frozen=True)
+class Sight:
+    """Who sees whom in rows that hold several answers to one prompt.
+
+    `positions_BT` is the place of each token in its own text, -1 for padding. `mask` is in the form that
+    the network takes (`models.network.Network.mask`).
+    """
+
+    positions_BT: Tensor
+    mask: Tensor | dict[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Rows padded on the right.
 
     `places_N` are flat positions in [0, B*T) whose next token carries loss, `targets_N` those next
-    tokens. There is no attention mask: with causal attention and padding on the right no real
-    token sees padding. `names` say where the rows came from; `tokens` counts real tokens.
+    tokens. Where there is no `sight` there is no attention mask: with causal attention and padding on
+    the right no real token sees padding. `names` say where the rows came from; `tokens` counts real
+    tokens.
+
+    An objective that needs more than tokens has a batch of its own that inherits from this one. `units`
+    is what the loss of a step is a mean over: positions here, pairs for a preference.
     """
 
     tokens_BT: Tensor
@@ -31,9 +57,76 @@ class Batch:
     targets_N: Tensor
     names: tuple[str, ...]
     tokens: int
+    sight: Sight | None = None
+
+    @property
+    def units(self) -> int:
+        """How many things the summed loss is over."""
+        return len(self.targets_N)
 
 
-Objective: TypeAlias = Callable[[PreTrainedModel, Batch], Tensor]
+@dataclass(frozen=True, kw_only=True)
+class AnswersBatch(Batch):
+    """Answers whose log-probabilities are wanted as wholes: `answers_N` says whose token each one is.
+
+    `reference_S` are the log-probabilities of the S answers under the untouched base, where a loss
+    compares with it.
+    """
+
+    answers_N: Tensor
+    answers: int
+    reference_S: Tensor | None = None
+
+    @property
+    def units(self) -> int:
+        """How many answers there are."""
+        return self.answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairBatch(AnswersBatch):
+    """Answers in pairs: chosen, rejected, chosen, rejected and so on."""
+
+    @property
+    def units(self) -> int:
+        """How many pairs there are."""
+        return self.answers // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedBatch(AnswersBatch):
+    """Answers in twos: one that was judged, then one to another prompt, which is the measure for it.
+
+    `is_good_J` are the judgements of the first ones.
+    """
+
+    is_good_J: Tensor
+
+    @property
+    def units(self) -> int:
+        """How many judged answers there are."""
+        return self.answers // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardedBatch(Batch):
+    """Sampled tokens, each with the advantage of its answer.
+
+    `old_N` are their log-probabilities under the weights that sampled, None where nothing was trained
+    since.
+    """
+
+    advantages_N: Tensor
+    old_N: Tensor | None = None
+
+
+AnyBatch = TypeVar("AnyBatch", bound=Batch, contravariant=True)
+
+
+class Objective(Protocol[AnyBatch]):
+    """From a model and a batch to a loss that is summed over the batch's units, to be lowered."""
+
+    def __call__(self, model: PreTrainedModel, batch: AnyBatch, /) -> Tensor: ...
 
 
 def collate(rows: Sequence[TokenRow], names: Sequence[str], device: torch.device) -> Batch:
@@ -62,10 +155,55 @@ def logits_where_loss_is(model: PreTrainedModel, batch: Batch) -> Tensor:
     The head is the widest layer of a small model: at 100 prompt tokens for 5 answer tokens, this
     saves 95% of it, and the memory of its logits.
     """
-    hidden_BTH = model.get_decoder()(input_ids=batch.tokens_BT, use_cache=False).last_hidden_state
-    hidden_NH = hidden_BTH.flatten(0, 1).index_select(0, batch.places_N)
-    logits_NV = head_of(model)(hidden_NH)
-    return _as_the_model_does(model, logits_NV).float()
+    return _logits(model, _hidden_where_loss_is(model, batch))
+
+
+def logprobs_where_loss_is(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return the log-probabilities of `targets_N` in float32.
+
+    Where positions times vocabulary are many, logits are made part by part, and again for the
+    gradient, so that no more than `LOGIT_CELLS` of them exist at a time.
+    """
+    hidden_NH = _hidden_where_loss_is(model, batch)
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    most = max(1, LOGIT_CELLS // vocabulary)
+
+    def of(part_NH: Tensor, targets_N: Tensor) -> Tensor:
+        return -torch.nn.functional.cross_entropy(
+            _logits(model, part_NH), targets_N, reduction="none"
+        )
+
+    if len(hidden_NH) <= most:
+        return of(hidden_NH, batch.targets_N)
+    parts = zip(hidden_NH.split(most), batch.targets_N.split(most), strict=True)
+    again = partial(checkpoint, of, use_reentrant=False, preserve_rng_state=False)
+    return torch.cat([cast(Tensor, again(*part)) for part in parts])
+
+
+def answer_logprobs(model: PreTrainedModel, batch: AnswersBatch) -> tuple[Tensor, Tensor]:
+    """Return the log-probability of each answer as a whole, and its mean per token: both [S]."""
+    logprobs_N = logprobs_where_loss_is(model, batch)
+    total_S = logprobs_N.new_zeros(batch.answers).index_add(0, batch.answers_N, logprobs_N)
+    return total_S, total_S / batch.answers_N.bincount(minlength=batch.answers)
+
+
+def _hidden_where_loss_is(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return hidden_NH, the input of the head at `places_N`."""
+    decoder = model.get_decoder()
+    if batch.sight is None:
+        output = decoder(input_ids=batch.tokens_BT, use_cache=False)
+    else:
+        output = decoder(
+            input_ids=batch.tokens_BT,
+            attention_mask=batch.sight.mask,
+            position_ids=batch.sight.positions_BT.clamp(min=0),
+            use_cache=False,
+        )
+    return output.last_hidden_state.flatten(0, 1).index_select(0, batch.places_N)
+
+
+def _logits(model: PreTrainedModel, hidden_NH: Tensor) -> Tensor:
+    return _as_the_model_does(model, head_of(model)(hidden_NH)).float()
 
 
 def head_of(model: PreTrainedModel) -> nn.Module:
@@ -97,8 +235,132 @@ def _as_the_model_does(model: PreTrainedModel, logits_NV: Tensor) -> Tensor:
 
 def sft(model: PreTrainedModel, batch: Batch) -> Tensor:
     """Return the cross-entropy in nats, summed over the N answer tokens of the batch."""
-    logits_NV = logits_where_loss_is(model, batch)
-    return torch.nn.functional.cross_entropy(logits_NV, batch.targets_N, reduction="sum")
+    return losses.sft(logprobs_where_loss_is(model, batch)).sum()
 
 
-OBJECTIVES: Mapping[str, Objective] = {"sft": sft}
+def dft(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Return the cross-entropy weighted by the model's own probability of each token, summed over N."""
+    return losses.dft(logprobs_where_loss_is(model, batch)).sum()
+
+
+@dataclass(frozen=True)
+class Dpo:
+    """Direct preference optimisation beside `sft_weight` times the cross-entropy of the chosen answers.
+
+    That is a mean over the tokens of each chosen answer (arXiv:2404.19733), without which the
+    probability of both answers may fall together.
+    """
+
+    beta: float = 0.1
+    sft_weight: float = 0.0
+
+    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+        """Return the loss summed over P pairs.
+
+        Raises:
+            ValueError: the batch has no reference.
+        """
+        total_S, mean_S = answer_logprobs(model, batch)
+        reference_S = _reference(batch)
+        loss_P = losses.dpo(
+            total_S[0::2],
+            total_S[1::2],
+            reference_chosen_P=reference_S[0::2],
+            reference_rejected_P=reference_S[1::2],
+            beta=self.beta,
+        )
+        return (loss_P + self.sft_weight * losses.sft(mean_S[0::2])).sum()
+
+
+@dataclass(frozen=True)
+class Orpo:
+    """The odds ratio beside `sft_weight` times the cross-entropy of the chosen answers; no reference."""
+
+    beta: float = 0.1
+    sft_weight: float = 1.0
+
+    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+        """Return the loss summed over P pairs."""
+        _, mean_S = answer_logprobs(model, batch)
+        loss_P = losses.orpo(mean_S[0::2], mean_S[1::2], beta=self.beta)
+        return (loss_P + self.sft_weight * losses.sft(mean_S[0::2])).sum()
+
+
+@dataclass(frozen=True)
+class Simpo:
+    """SimPO beside `sft_weight` times the cross-entropy of the chosen answers; no reference.
+
+    The margin that is asked for is `margin` * beta; the paper's best settings have 0.3 to 0.55.
+    """
+
+    beta: float = 2.5
+    margin: float = 0.5
+    sft_weight: float = 0.0
+
+    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+        """Return the loss summed over P pairs."""
+        _, mean_S = answer_logprobs(model, batch)
+        loss_P = losses.simpo(
+            mean_S[0::2], mean_S[1::2], beta=self.beta, gamma=self.margin * self.beta
+        )
+        return (loss_P + self.sft_weight * losses.sft(mean_S[0::2])).sum()
+
+
+@dataclass(frozen=True)
+class Kto:
+    """KTO on judged answers beside `sft_weight` times the cross-entropy of the good ones.
+
+    `weights` are those of good and of bad answers; the paper wants them so that both kinds weigh about
+    the same as a whole.
+    """
+
+    beta: float = 0.1
+    weights: tuple[float, float] = (1.0, 1.0)
+    sft_weight: float = 0.0
+
+    def __call__(self, model: PreTrainedModel, batch: JudgedBatch, /) -> Tensor:
+        """Return the loss summed over J judged answers.
+
+        Raises:
+            ValueError: the batch has no reference.
+        """
+        total_S, mean_S = answer_logprobs(model, batch)
+        reference_S = _reference(batch)
+        loss_J = losses.kto(
+            total_S[0::2],
+            batch.is_good_J,
+            reference_S=reference_S[0::2],
+            baseline=losses.kto_baseline(total_S[1::2], reference_S=reference_S[1::2]),
+            beta=self.beta,
+            weights=self.weights,
+        )
+        return (loss_J + self.sft_weight * losses.sft(mean_S[0::2]) * batch.is_good_J).sum()
+
+
+@dataclass(frozen=True)
+class Grpo:
+    """The clipped policy gradient on sampled tokens; see `losses.grpo`."""
+
+    clip: tuple[float, float] = (0.2, 0.2)
+
+    def __call__(self, model: PreTrainedModel, batch: RewardedBatch, /) -> Tensor:
+        """Return the loss summed over N sampled tokens."""
+        logprobs_N = logprobs_where_loss_is(model, batch)
+        return losses.grpo(logprobs_N, batch.advantages_N, old_N=batch.old_N, clip=self.clip).sum()
+
+
+def _reference(batch: AnswersBatch) -> Tensor:
+    if batch.reference_S is None:
+        raise ValueError("this objective compares with the reference, and the batch has none")
+    return batch.reference_S
+
+
+OBJECTIVES: Mapping[str, Objective[Any]] = {
+    "sft": sft,
+    "dft": dft,
+    "dpo": Dpo(),
+    "orpo": Orpo(),
+    "simpo": Simpo(),
+    "kto": Kto(),
+    "grpo": Grpo(),
+}

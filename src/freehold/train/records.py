@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
+from freehold.core.measure import Estimate
 from freehold.core.record import Record
 from freehold.core.snapshot import Drop
 
@@ -22,6 +23,7 @@ class StopReason(StrEnum):
     PATIENCE = "the dev metric stopped rising"
     TIME = "the time limit was reached"
     INTERRUPTED = "it was interrupted"
+    FORGETTING = "general ability fell below its bar at two checks in a row"
 
 
 class Point(Record):
@@ -29,6 +31,13 @@ class Point(Record):
 
     step: Annotated[int, Field(ge=0)]
     value: float
+
+
+class KeptPoint(Record):
+    """Kept general ability at a step."""
+
+    step: Annotated[int, Field(ge=0)]
+    kept: Estimate
 
 
 class Recipe(Record):
@@ -74,8 +83,33 @@ class Stepped(Record):
     seconds: float
 
 
+class Lost(Record):
+    """A general prompt that the untrained weights answered right and these weights do not."""
+
+    family: str
+    prompt: str
+    before: str
+    after: str
+
+
+class Check(Record):
+    """What a dev check found on the weights as they are.
+
+    `score` is the dev metric, higher is better. `kept` is the share of general ability that is left;
+    `lost` are examples of what is not. Both are absent where nothing was asked.
+    """
+
+    score: float
+    kept: Estimate | None = None
+    lost: tuple[Lost, ...] = ()
+
+
 class Evaluated(Record):
-    """The dev metric was measured on the current weights."""
+    """The current weights were measured.
+
+    `divergence` is the forward KL from the base in nats per token, on answers to the task's own prompts:
+    the cheapest early warning of forgetting (Shenfeld et al. 2025, arXiv:2509.04259).
+    """
 
     kind: Literal["evaluated"] = "evaluated"
     step: int
@@ -83,6 +117,22 @@ class Evaluated(Record):
     is_best: bool
     best_step: int
     seconds: float
+    kept: Estimate | None = None
+    lost: tuple[Lost, ...] = ()
+    divergence: float | None = None
+
+
+class Steered(Record):
+    """The controller of replay looked: divergence from the base on general prompts, nats per token.
+
+    `weight` and `replay` (share of tokens) are what the next steps use.
+    """
+
+    kind: Literal["steered"] = "steered"
+    step: int
+    divergence: float
+    weight: float
+    replay: float
 
 
 class Stopped(Record):
@@ -94,7 +144,7 @@ class Stopped(Record):
 
 
 TrainEvent: TypeAlias = Annotated[
-    Started | Stepped | Evaluated | Stopped, Field(discriminator="kind")
+    Started | Stepped | Evaluated | Steered | Stopped, Field(discriminator="kind")
 ]
 
 
@@ -123,8 +173,10 @@ class TrainingResult(Record):
 
     `adapter` is the name of the PEFT folder inside the folder the run was given: the weights of
     `best_step`. `tokens` are real tokens (no padding) that went through the model, prompts
-    included. `seconds` is training alone; `evaluation_seconds` the dev checks. `floating_point_
-    operations` is the training compute. `peak_memory_bytes` is resident memory of the process on
+    included, `replay_tokens` those of general prompts among them. `seconds` is training alone;
+    `evaluation_seconds` the dev checks. `floating_point_operations` is the training compute. `steering`
+    is what the controller of replay saw and did, `kept_curve` and `divergence_curve` what the dev checks
+    found (see `Evaluated`), `lost` what the last check found lost. `peak_memory_bytes` is resident memory of the process on
     a CPU, allocated memory on an accelerator.
     """
 
@@ -140,6 +192,11 @@ class TrainingResult(Record):
     best_score: float | None
     dev_curve: tuple[Point, ...]
     loss_curve: tuple[Point, ...]
+    kept_curve: tuple[KeptPoint, ...] = ()
+    divergence_curve: tuple[Point, ...] = ()
+    steering: tuple[Steered, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    replay_tokens: int = 0
     stopped: StopReason
     rows: int
     dropped: tuple[Drop, ...]

@@ -1,0 +1,273 @@
+# pyright: standard
+"""Replay without anyone's data: the base asks itself questions through its chat template and answers.
+
+An aligned model that is given nothing but the opening of a turn writes what such turns looked like in
+its own training (Xu et al. 2024, arXiv:2406.08464). The conversations are filtered, kept away from
+every held-out item by the caller, answered by the base, and kept with its soft targets: the general
+ability that training must not move (Huang et al. 2024, arXiv:2403.01244).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from freehold.core.errors import ModelError
+from freehold.core.message import Message, assistant, system, user
+from freehold.core.record import Record, digest_json
+from freehold.models.chat import ChatFormat
+from freehold.models.local import LocalModel
+from freehold.models.sample import Sampling, sample
+from freehold.train.rows import TrainingRow
+
+Avoid = Callable[[str], bool]
+
+FORMAT = 1
+"""Raised when the same base and settings begin to give another pool."""
+
+_MARK = "\u2603mark\u2603"
+_TURN_TOKENS = 160
+_CONTEXT_SHARE = 0.5
+_MOST_TURNS = 9
+_REPEATED_SHARE = 0.4
+_NGRAM = 3
+_ROUNDS = 6
+
+
+class PoolSpec(Record):
+    """What a pool is made by. `system_share` of the conversations begin with a system turn.
+
+    Every further exchange is added with the probability `more_turns`: examples in a prompt are part of
+    general ability.
+    """
+
+    prompts: int
+    seed: int = 7
+    system_share: float = 0.5
+    more_turns: float = 0.6
+    temperature: float = 1.0
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Conversations that the base led with itself; `answer` is its own to the last prompt.
+
+    `dropped` counts what was drawn and left out, by reason.
+    """
+
+    rows: tuple[TrainingRow, ...]
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class KeptPool(Record):
+    """A pool as it is stored, under `pool_key`."""
+
+    rows: tuple[TrainingRow, ...]
+    dropped: dict[str, int]
+
+
+def pool_key(base: LocalModel, spec: PoolSpec) -> str:
+    """Return the name of a pool: weights, chat template and tokenizer (the base's digest), settings."""
+    return digest_json("replay pool", [base.digest, spec.to_json(), FORMAT])
+
+
+def self_prompts(
+    base: LocalModel,
+    spec: PoolSpec,
+    *,
+    avoid: Avoid,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Pool:
+    """Return up to `spec.prompts` conversations, fewer where the base repeats itself.
+
+    Args:
+        base: untrained, as it will be compared with.
+        spec: how many, and how they are drawn.
+        avoid: says of a prompt's text that it must not be trained on, as it resembles a held-out item.
+        on_progress: is told how many are found, of how many.
+
+    Raises:
+        ModelError: the base's chat template has no turn that can be opened.
+    """
+    openings = _openings(base.loaded.chat)
+    wanted, rows, dropped = spec.prompts, list[TrainingRow](), Counter[str]()
+    seen: set[str] = set()
+    for attempt in range(_ROUNDS):
+        if len(rows) >= wanted:
+            break
+        count = min(wanted, 2 * (wanted - len(rows)) + 8)
+        for row in _draw(base, openings, spec, count=count, attempt=attempt, dropped=dropped):
+            reason = _refusal(row, seen, avoid)
+            if reason is not None:
+                dropped[reason] += 1
+            elif len(rows) < wanted:
+                rows.append(row)
+        on_progress(len(rows), wanted)
+    return Pool(rows=tuple(rows), dropped=dict(dropped))
+
+
+@dataclass(frozen=True)
+class _Openings:
+    """Template text around turns: before a first system or user turn, and between two turns."""
+
+    first_system: str | None
+    first_user: str
+    system_to_user: str
+    user_to_assistant: str
+    assistant_to_user: str
+
+
+def _openings(chat: ChatFormat) -> _Openings:
+    alone = chat.render((user(_MARK),)).split(_MARK)
+    if len(alone) != 2:
+        raise ModelError(
+            "TRN-007",
+            "the base's chat template does not show a user turn as it is written, so the base cannot"
+            " prompt itself",
+            help="set ladder.lora.retention.replay to 0, or use a base with a plain chat template",
+        )
+    first, second, third = "1" + _MARK, "2" + _MARK, "3" + _MARK
+    text = chat.render((user(first), assistant(second), user(third)))
+    between = text.split(second)[1].split(third)[0] if second in text else alone[0]
+    first_system, to_user = None, alone[0]
+    try:
+        text = chat.render((system(first), user(second)))
+        before, _, rest = text.partition(first)
+        has_own_turn = rest and before != alone[0]
+        if has_own_turn:
+            first_system, to_user = before, rest.split(second)[0]
+    except ModelError:
+        first_system = None
+    return _Openings(first_system, alone[0], to_user, alone[1], between)
+
+
+@dataclass
+class _Talk:
+    """A conversation under way: its tokens, its turns, and how many exchanges it gets."""
+
+    ids: list[int]
+    exchanges: int
+    turns: list[Message] = field(default_factory=list[Message])
+    is_open: bool = True
+
+
+def _draw(
+    base: LocalModel,
+    openings: _Openings,
+    spec: PoolSpec,
+    *,
+    count: int,
+    attempt: int,
+    dropped: Counter[str],
+) -> list[TrainingRow]:
+    """Lead `count` conversations side by side, one turn of all of them at a time."""
+    chat = base.loaded.chat
+    rng = random.Random(f"replay/{spec.seed}/{attempt}")
+    talks: list[_Talk] = []
+    with_system: list[_Talk] = []
+    for _ in range(count):
+        exchanges = 1
+        while exchanges < _MOST_TURNS and rng.random() < spec.more_turns:
+            exchanges += 1
+        talk = _Talk([], exchanges if rng.random() < spec.system_share else 1)
+        talks.append(talk)
+        if openings.first_system is not None and rng.random() < spec.system_share:
+            with_system.append(talk)
+    writer = _Writer(base, spec, attempt)
+    if openings.first_system is not None and with_system:
+        for talk in with_system:
+            talk.ids += chat.tokenize([openings.first_system])[0]
+        writer.write(with_system, "system", dropped)
+    started = {id(talk) for talk in with_system}
+    for talk in talks:
+        opening = openings.system_to_user if id(talk) in started else openings.first_user
+        talk.ids += chat.tokenize([opening])[0] if opening else []
+    to_assistant = chat.tokenize([openings.user_to_assistant])[0]
+    to_user = chat.tokenize([openings.assistant_to_user])[0]
+    for exchange in range(max(talk.exchanges for talk in talks)):
+        going = [t for t in talks if t.is_open and t.exchanges > exchange]
+        if exchange:
+            for talk in going:
+                talk.ids += to_user
+        writer.write([t for t in going if t.is_open], "user", dropped)
+        going = [t for t in going if t.is_open]
+        for talk in going:
+            talk.ids += to_assistant
+        writer.write(going, "assistant", dropped)
+    return [_row(talk) for talk in talks if talk.is_open]
+
+
+def _row(talk: _Talk) -> TrainingRow:
+    return TrainingRow(prompt=tuple(talk.turns[:-1]), answer=talk.turns[-1].content)
+
+
+class _Writer:
+    """Writes the next turn of many conversations at once."""
+
+    def __init__(self, base: LocalModel, spec: PoolSpec, attempt: int) -> None:
+        self._base = base
+        self._spec = spec
+        self._seed = int(digest_json("replay", [spec.seed, attempt]).removeprefix("sha256:")[:8], 16)
+        self._calls = 0
+
+    def write(self, talks: Sequence[_Talk], role: str, dropped: Counter[str]) -> None:
+        if not talks:
+            return
+        self._calls += 1
+        chat = self._base.loaded.chat
+        how = Sampling(
+            max_tokens=_TURN_TOKENS,
+            stop_ids=chat.stop_ids,
+            temperature=0.0 if role == "assistant" else self._spec.temperature,
+        )
+        drawn = sample(
+            self._base.loaded.network,
+            [talk.ids for talk in talks],
+            how,
+            seed=self._seed + self._calls,
+        )
+        most = int(_CONTEXT_SHARE * self._base.context_tokens)
+        for talk, found in zip(talks, drawn, strict=True):
+            text = chat.decode(found.ids).strip()
+            reason = _unusable(text, len(talk.ids) + len(found.ids), most, is_whole=found.is_whole)
+            if reason is not None:
+                talk.is_open = False
+                dropped[reason] += 1
+                continue
+            talk.ids += found.ids
+            talk.turns.append(Message(role=role, content=text))  # pyright: ignore[reportArgumentType]
+
+
+def _unusable(text: str, tokens: int, most: int, *, is_whole: bool) -> str | None:
+    if not is_whole:
+        return f"a turn did not end within {_TURN_TOKENS} tokens"
+    if not text:
+        return "a turn is empty"
+    if tokens > most:
+        return "longer than half of the context"
+    return None
+
+
+def _refusal(row: TrainingRow, seen: set[str], avoid: Avoid) -> str | None:
+    """Return why a conversation is left out, None where it is kept; `seen` gets its text."""
+    text = "\n".join(turn.content for turn in row.prompt)
+    plain = re.sub(r"\W+", " ", text.casefold()).strip()
+    if plain in seen:
+        return "a duplicate"
+    seen.add(plain)
+    if _repeats(plain.split()) or _repeats(row.answer.casefold().split()):
+        return "repeats itself"
+    if avoid(text):
+        return "resembles a held-out item"
+    return None
+
+
+def _repeats(words: Sequence[str]) -> bool:
+    """Tell whether too many of the word trigrams are repeats of earlier ones."""
+    grams = [tuple(words[i : i + _NGRAM]) for i in range(len(words) - _NGRAM + 1)]
+    if len(grams) < 2 * _NGRAM:
+        return False
+    return 1 - len(set(grams)) / len(grams) > _REPEATED_SHARE

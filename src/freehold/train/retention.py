@@ -1,0 +1,215 @@
+# pyright: standard
+"""Retention while training: replay under soft targets as loss terms, steered by a divergence budget.
+
+What is replayed was prepared on the untouched weights: the base's own answers to prompts that it asked
+itself (`replay`), and rows of earlier domains as the previous model answers them. docs/retention.md.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from pydantic import JsonValue
+
+from freehold.core.record import digest_json
+from freehold.core.sections import RetentionSpec
+from freehold.models.local import LocalModel
+from freehold.train.controller import ReplayController
+from freehold.train.loop import LossTerm
+from freehold.train.records import Steered
+from freehold.train.rows import TokenRow, TrainingRow, encode_rows
+from freehold.train.soft import (
+    SoftBatch,
+    SoftRow,
+    collate_soft,
+    kl_from_teacher,
+    mean_divergence,
+    soft_rows,
+)
+
+HELD_OUT_SHARE = 0.1
+HELD_OUT_MOST = 48
+LOOKS = 20
+"""How often the controller looks over a run."""
+SOFT_BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What a training holds on to.
+
+    `general` rows are replayed, `watched` ones (of the same kind, never trained on) show how far the
+    model has moved, `past` rows come from earlier domains.
+    """
+
+    spec: RetentionSpec
+    general: tuple[SoftRow, ...]
+    watched: tuple[SoftRow, ...]
+    past: tuple[SoftRow, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The name of everything here that decides a training."""
+        rows = [*self.general, *self.watched, *self.past]
+        ids: list[JsonValue] = [[row.row.answer_start, *row.row.ids] for row in rows]
+        return digest_json("retention", [self.spec.to_json(), ids])
+
+
+def retention(
+    spec: RetentionSpec,
+    general: Sequence[TrainingRow],
+    *,
+    base: LocalModel,
+    past: Sequence[SoftRow] = (),
+    all_positions: bool = True,
+) -> Retention:
+    """Return what to hold on to, with the base's soft targets.
+
+    Args:
+        spec: how.
+        general: the base's conversations with itself, from `replay.self_prompts`.
+        base: untrained: it gives the soft targets.
+        past: rows of earlier domains with the previous model's soft targets.
+        all_positions: whether prompts of general rows carry loss too, not only the answers. A base
+            that wrote its prompts itself has something to say about each of their tokens.
+    """
+    encoded = encode_rows(base.loaded.chat, general, max_length=base.context_tokens)
+    rows = [
+        TokenRow(ids=row.ids, answer_start=1) if all_positions else row
+        for row in encoded.rows.values()
+    ]
+    with_targets = soft_rows(
+        base.loaded.network.module, rows, top_k=spec.top_k, batch_tokens=SOFT_BATCH_TOKENS
+    )
+    watched = min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(rows)))
+    return Retention(
+        spec=spec,
+        general=with_targets[watched:],
+        watched=with_targets[:watched],
+        past=tuple(past),
+    )
+
+
+class ReplaySteering:
+    """Looks at the divergence on watched rows, and lets the controller adjust. See `Steering`."""
+
+    def __init__(
+        self, held: Retention, network: torch.nn.Module, *, steps: int, batch_tokens: int
+    ) -> None:
+        self.controller = ReplayController.start(held.spec)
+        self._network = network
+        self._every = max(1, steps // LOOKS)
+        self._batches = _in_batches(held.watched, network, batch_tokens)
+
+    def is_due(self, step: int) -> bool:
+        """Whether to look after this step."""
+        return bool(self._batches) and step % self._every == 0
+
+    def look(self, step: int) -> Steered:
+        """Measure, adjust, and say what was seen and decided."""
+        divergence = mean_divergence(self._network, self._batches)  # pyright: ignore[reportArgumentType]
+        self.controller.adjust(divergence)
+        return Steered(
+            step=step,
+            divergence=divergence,
+            weight=self.controller.weight,
+            replay=self.controller.share,
+        )
+
+    def state(self) -> Mapping[str, JsonValue]:
+        """Return what a checkpoint keeps."""
+        return self.controller.state()
+
+    def restore(self, state: Mapping[str, JsonValue]) -> None:
+        """Go on from what a checkpoint kept."""
+        self.controller.restore(state)
+
+
+def replay_terms(
+    held: Retention,
+    steering: ReplaySteering,
+    device: torch.device,
+    *,
+    step_tokens: Callable[[int], int],
+    seed: int,
+) -> tuple[LossTerm, ...]:
+    """Return the loss terms that hold on: general replay, and past domains where there are any.
+
+    `step_tokens` says how many tokens the lesson's own batches of a step have. Which rows a step
+    replays is a pure function of seed, step and the controller's share.
+    """
+    controller = steering.controller
+    terms: list[LossTerm] = []
+    if held.general and held.spec.replay > 0:
+
+        def general(step: int) -> tuple[SoftBatch, ...]:
+            share = controller.share / (1 - controller.share)
+            wanted = round(share * step_tokens(step))
+            return _some(held.general, wanted, f"general/{seed}/{step}", device)
+
+        terms.append(
+            LossTerm(
+                "replay", kl_from_teacher, general, lambda: controller.weight, is_replay=True
+            )
+        )
+    if held.past and held.spec.past > 0:
+        past_share = held.spec.past / (1 - held.spec.past)
+
+        def past(step: int) -> tuple[SoftBatch, ...]:
+            wanted = round(past_share * step_tokens(step))
+            return _some(held.past, wanted, f"past/{seed}/{step}", device)
+
+        terms.append(LossTerm("past", kl_from_teacher, past, is_replay=True))
+    return tuple(terms)
+
+
+def watched_rows(rows: Sequence[TokenRow], base: LocalModel, *, top_k: int) -> tuple[SoftRow, ...]:
+    """Return up to `HELD_OUT_MOST` of the lesson's rows with the base's soft targets.
+
+    Their divergence from the base while training is the early warning of forgetting.
+    """
+    every = max(1, len(rows) // HELD_OUT_MOST)
+    return soft_rows(
+        base.loaded.network.module,
+        list(rows[::every])[:HELD_OUT_MOST],
+        top_k=top_k,
+        batch_tokens=SOFT_BATCH_TOKENS,
+    )
+
+
+def divergence_on(
+    rows: Sequence[SoftRow], network: torch.nn.Module, *, batch_tokens: int
+) -> Callable[[], float]:
+    """Return a function that measures the mean divergence of `network` on rows, in nats per token."""
+    batches = _in_batches(rows, network, batch_tokens)
+    return lambda: mean_divergence(network, batches)  # pyright: ignore[reportArgumentType]
+
+
+def _some(
+    rows: Sequence[SoftRow], tokens: int, seed: str, device: torch.device
+) -> tuple[SoftBatch, ...]:
+    """Return one batch of rows drawn at random, of about so many tokens and at least one row."""
+    rng = random.Random(seed)
+    drawn: list[SoftRow] = []
+    filled = 0
+    while filled < tokens or not drawn:
+        drawn.append(rows[rng.randrange(len(rows))])
+        filled += len(drawn[-1].row.ids)
+    names = ["a replayed prompt"] * len(drawn)
+    return (collate_soft(drawn, names, device),)
+
+
+def _in_batches(
+    rows: Sequence[SoftRow], network: torch.nn.Module, batch_tokens: int
+) -> tuple[SoftBatch, ...]:
+    device = next(network.parameters()).device
+    batches: list[SoftBatch] = []
+    left = sorted(rows, key=lambda row: -len(row.row.ids))
+    while left:
+        take = max(1, batch_tokens // len(left[0].row.ids))
+        batches.append(collate_soft(left[:take], ["a watched row"] * len(left[:take]), device))
+        left = left[take:]
+    return tuple(batches)

@@ -1,0 +1,109 @@
+# pyright: standard
+"""Soft targets: what a model would have said at each position, kept as its k likeliest tokens.
+
+They are computed once, on weights that are about to change, and then stand in for a second model in
+memory. Shapes: N positions that carry loss, K kept tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from freehold.train.objectives import Batch, collate, logits_where_loss_is
+from freehold.train.rows import TokenRow
+
+TAIL_FLOOR = 1e-6
+"""The least mass that is given to the tokens outside the k likeliest, so that its logarithm exists."""
+
+
+@dataclass(frozen=True)
+class SoftRow:
+    """A row with the log-probabilities that a teacher gave at each position that carries loss."""
+
+    row: TokenRow
+    top_ids_NK: Tensor
+    top_logprobs_NK: Tensor
+
+
+@dataclass(frozen=True)
+class SoftBatch(Batch):
+    """A batch with soft targets in the order of `places_N`."""
+
+    top_ids_NK: Tensor
+    top_logprobs_NK: Tensor
+
+
+@torch.inference_mode()
+def soft_rows(
+    model: PreTrainedModel, rows: Sequence[TokenRow], *, top_k: int, batch_tokens: int
+) -> tuple[SoftRow, ...]:
+    """Return the rows with the model's own distribution at every position that carries loss.
+
+    Args:
+        model: as it is now, in evaluation mode.
+        rows: whose answers carry loss.
+        top_k: how many tokens are kept at a position.
+        batch_tokens: padded tokens that pass the model together.
+    """
+    found: dict[int, SoftRow] = {}
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
+    while order:
+        longest = len(rows[order[-1]].ids)
+        take = max(1, batch_tokens // longest)
+        indices, order = order[-take:], order[:-take]
+        batch = collate([rows[i] for i in indices], ["" for _ in indices], model.device)
+        logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
+        top_NK = logprobs_NV.topk(min(top_k, logprobs_NV.shape[-1]), dim=-1)
+        counts = [len(rows[i].ids) - rows[i].answer_start for i in indices]
+        ids = top_NK.indices.to("cpu", torch.int32).split(counts)
+        values = top_NK.values.to("cpu").split(counts)
+        for index, row_ids, row_values in zip(indices, ids, values, strict=True):
+            found[index] = SoftRow(rows[index], row_ids.clone(), row_values.clone())
+    return tuple(found[index] for index in range(len(rows)))
+
+
+def collate_soft(rows: Sequence[SoftRow], names: Sequence[str], device: torch.device) -> SoftBatch:
+    """Return soft rows as one padded batch on `device`."""
+    plain = collate([row.row for row in rows], names, device)
+    return SoftBatch(
+        tokens_BT=plain.tokens_BT,
+        places_N=plain.places_N,
+        targets_N=plain.targets_N,
+        names=plain.names,
+        tokens=plain.tokens,
+        top_ids_NK=torch.cat([row.top_ids_NK for row in rows]).to(device, torch.long),
+        top_logprobs_NK=torch.cat([row.top_logprobs_NK for row in rows]).to(device),
+    )
+
+
+def kl_from_teacher(model: PreTrainedModel, batch: SoftBatch) -> Tensor:
+    """Return the forward KL from the kept teacher to the model in nats, summed over the N positions.
+
+    Over the teacher's k likeliest tokens one by one, and over all others as one outcome: a lower bound
+    of the full divergence, with gradient zero where both agree. Formula: docs/retention.md.
+    """
+    logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
+    own_NK = logprobs_NV.gather(-1, batch.top_ids_NK)
+    teacher_NK = batch.top_logprobs_NK
+    inside_N = (teacher_NK.exp() * (teacher_NK - own_NK)).sum(-1)
+    teacher_tail_N = _tail(teacher_NK)
+    outside_N = teacher_tail_N * (teacher_tail_N.log() - _tail(own_NK).log())
+    return (inside_N + outside_N).sum()
+
+
+def _tail(logprobs_NK: Tensor) -> Tensor:
+    """Return the mass outside K, in [TAIL_FLOOR, 1]."""
+    return (1.0 - logprobs_NK.exp().sum(-1)).clamp(min=TAIL_FLOOR, max=1.0)
+
+
+@torch.inference_mode()
+def mean_divergence(model: PreTrainedModel, batches: Sequence[SoftBatch]) -> float:
+    """Return the mean forward KL from the kept teacher, in nats per token; 0 without batches."""
+    positions = sum(batch.units for batch in batches)
+    total = sum(float(kl_from_teacher(model, batch)) for batch in batches)
+    return total / positions if positions else 0.0
