@@ -56,6 +56,12 @@ CODES: Mapping[str, str] = {
     "MDL-014": "The embedder is not the one that was expected, or cannot be loaded.",
     "MDL-020": "An adapter can be trained only on a model whose weights are in this process. Name a local"
     " model, or leave lora out of ladder.rungs.",
+    "MDL-021": "The adapter was trained on a base whose files differ from this one's. On other weights it"
+    " would answer worse, without a word.",
+    "MDL-022": "Weights in 4 bits need a CUDA GPU, the package bitsandbytes, and a base that is opened so:"
+    " `models.base.bits: 4`. Elsewhere `ladder.lora.kind: lora` trains the same adapter.",
+    "MDL-023": "Prefix tuning needs attention to all tokens in every layer. A layer with a sliding window"
+    " would lose the prefix after that many tokens.",
     "TRN-001": "The model has no linear layers with the names that `ladder.lora.targets` means. With"
     " all_linear every linear layer but the head is adapted.",
     "TRN-002": "No training row is left: each one is longer than the model's context or"
@@ -67,6 +73,15 @@ CODES: Mapping[str, str] = {
     "TRN-005": "The dev metric gave no number for the weights in training.",
     "TRN-006": "The base model of a training carries an adapter already. An adapter on top of an adapter"
     " could not be loaded by anyone else.",
+    "TRN-020": "No preference pair or judged answer is left: both answers are the same, or they are longer"
+    " than the model's context. Rows are left out and counted, never cut.",
+    "TRN-021": "The preference method compares two answers to one prompt, and some rows hold a single"
+    " judged answer. Only `kto` learns from those.",
+    "TRN-022": "All judged answers are good, or all are bad. `kto` learns from the difference.",
+    "TRN-023": "Distillation token by token, or on the student's own samples, needs the teacher's weights in"
+    " this process. `divergence: sequence` needs only its answers.",
+    "TRN-024": "The teacher has another tokenizer than the student, so that its probabilities speak of other"
+    " tokens. `divergence: sequence` needs only its answers.",
     "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
     " folder you are in when there is none.",
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",

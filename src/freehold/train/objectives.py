@@ -67,44 +67,21 @@ class Batch:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswersBatch(Batch):
-    """Answers whose log-probabilities are wanted as wholes: `answers_N` says whose token each one is.
+    """Answers whose log-probabilities are wanted as wholes; `answers_N` says whose token each one is.
 
-    `reference_S` are the log-probabilities of the S answers under the untouched base, where a loss
-    compares with it.
+    Answers stand in twos, and a two is the unit of the loss: the chosen one and the rejected one; or one
+    that was judged (`is_good_P`), and one to another prompt as the measure for it. `reference_S` are
+    their log-probabilities under the untouched base, where a loss compares with it.
     """
 
     answers_N: Tensor
     answers: int
     reference_S: Tensor | None = None
+    is_good_P: Tensor | None = None
 
     @property
     def units(self) -> int:
-        """How many answers there are."""
-        return self.answers
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairBatch(AnswersBatch):
-    """Answers in pairs: chosen, rejected, chosen, rejected and so on."""
-
-    @property
-    def units(self) -> int:
-        """How many pairs there are."""
-        return self.answers // 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgedBatch(AnswersBatch):
-    """Answers in twos: one that was judged, then one to another prompt, which is the measure for it.
-
-    `is_good_J` are the judgements of the first ones.
-    """
-
-    is_good_J: Tensor
-
-    @property
-    def units(self) -> int:
-        """How many judged answers there are."""
+        """How many twos there are."""
         return self.answers // 2
 
 
@@ -112,8 +89,8 @@ class JudgedBatch(AnswersBatch):
 class RewardedBatch(Batch):
     """Sampled tokens, each with the advantage of its answer.
 
-    `old_N` are their log-probabilities under the weights that sampled, None where nothing was trained
-    since.
+    `old_N` are their log-probabilities under the weights that sampled, None where those are the present
+    ones.
     """
 
     advantages_N: Tensor
@@ -254,14 +231,14 @@ class Dpo:
     beta: float = 0.1
     sft_weight: float = 0.0
 
-    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+    def __call__(self, model: PreTrainedModel, batch: AnswersBatch, /) -> Tensor:
         """Return the loss summed over P pairs.
 
         Raises:
             ValueError: the batch has no reference.
         """
         total_S, mean_S = answer_logprobs(model, batch)
-        reference_S = _reference(batch)
+        reference_S = _given(batch.reference_S, "reference")
         loss_P = losses.dpo(
             total_S[0::2],
             total_S[1::2],
@@ -279,7 +256,7 @@ class Orpo:
     beta: float = 0.1
     sft_weight: float = 1.0
 
-    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+    def __call__(self, model: PreTrainedModel, batch: AnswersBatch, /) -> Tensor:
         """Return the loss summed over P pairs."""
         _, mean_S = answer_logprobs(model, batch)
         loss_P = losses.orpo(mean_S[0::2], mean_S[1::2], beta=self.beta)
@@ -297,7 +274,7 @@ class Simpo:
     margin: float = 0.5
     sft_weight: float = 0.0
 
-    def __call__(self, model: PreTrainedModel, batch: PairBatch, /) -> Tensor:
+    def __call__(self, model: PreTrainedModel, batch: AnswersBatch, /) -> Tensor:
         """Return the loss summed over P pairs."""
         _, mean_S = answer_logprobs(model, batch)
         loss_P = losses.simpo(
@@ -318,23 +295,24 @@ class Kto:
     weights: tuple[float, float] = (1.0, 1.0)
     sft_weight: float = 0.0
 
-    def __call__(self, model: PreTrainedModel, batch: JudgedBatch, /) -> Tensor:
-        """Return the loss summed over J judged answers.
+    def __call__(self, model: PreTrainedModel, batch: AnswersBatch, /) -> Tensor:
+        """Return the loss summed over P judged answers.
 
         Raises:
-            ValueError: the batch has no reference.
+            ValueError: the batch has no reference or no judgements.
         """
         total_S, mean_S = answer_logprobs(model, batch)
-        reference_S = _reference(batch)
-        loss_J = losses.kto(
+        is_good_P = _given(batch.is_good_P, "judgement")
+        reference_S = _given(batch.reference_S, "reference")
+        loss_P = losses.kto(
             total_S[0::2],
-            batch.is_good_J,
+            is_good_P,
             reference_S=reference_S[0::2],
             baseline=losses.kto_baseline(total_S[1::2], reference_S=reference_S[1::2]),
             beta=self.beta,
             weights=self.weights,
         )
-        return (loss_J + self.sft_weight * losses.sft(mean_S[0::2]) * batch.is_good_J).sum()
+        return (loss_P + self.sft_weight * losses.sft(mean_S[0::2]) * is_good_P).sum()
 
 
 @dataclass(frozen=True)
@@ -349,10 +327,10 @@ class Grpo:
         return losses.grpo(logprobs_N, batch.advantages_N, old_N=batch.old_N, clip=self.clip).sum()
 
 
-def _reference(batch: AnswersBatch) -> Tensor:
-    if batch.reference_S is None:
-        raise ValueError("this objective compares with the reference, and the batch has none")
-    return batch.reference_S
+def _given(tensor: Tensor | None, what: str) -> Tensor:
+    if tensor is None:
+        raise ValueError(f"this objective needs the {what} of each answer, and the batch has none")
+    return tensor
 
 
 OBJECTIVES: Mapping[str, Objective[Any]] = {
