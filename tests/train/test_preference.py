@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from freehold.core.errors import DataError
 from freehold.core.message import system, user
 from freehold.core.sections import PreferSpec
 from freehold.models.local import LocalModel
-from freehold.train.answers import collate_answers, reference_logprobs
+from freehold.train.answers import collate_answers
 from freehold.train.objectives import answer_logprobs
 from freehold.train.preference import JudgedAnswer, PreferencePair, preference_lesson
 

@@ -82,6 +82,7 @@ CODES: Mapping[str, str] = {
     " this process. `divergence: sequence` needs only its answers.",
     "TRN-024": "The teacher has another tokenizer than the student, so that its probabilities speak of other"
     " tokens. `divergence: sequence` needs only its answers.",
+    "TRN-025": "The reward of a sampled answer is no number. The scorer of the task is the reward.",
     "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
     " folder you are in when there is none.",
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from freehold.core.errors import ModelError
+from freehold.core.sections import DistilSpec
 from freehold.models.local import LocalModel
 from freehold.train import losses
 from freehold.train.objectives import logits_where_loss_is
@@ -28,6 +29,10 @@ _DIVERGENCES: Mapping[Kind, Callable[[Tensor, Tensor], Tensor]] = {
     "reverse_kl": losses.reverse_kl,
     "jsd": partial(losses.jsd, beta=0.5),
 }
+
+
+TEACHER_TOKENS = 4096
+"""Padded tokens that pass a teacher together."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,24 @@ class Divergence:
         return _DIVERGENCES[self.kind](
             losses.with_tail(batch.top_logprobs_NK), losses.with_tail(student_NK)
         ).sum()
+
+
+def teacher_of(student: LocalModel, teacher: LocalModel | None, spec: DistilSpec) -> LocalModel:
+    """Return the teacher, once it is clear that it can score the student's tokens.
+
+    Raises:
+        ModelError: there is none, or it has another tokenizer.
+    """
+    if teacher is None:
+        wanted = f"divergence {spec.divergence}, on_policy {spec.on_policy:g}"
+        raise ModelError(
+            "TRN-023",
+            f"{wanted}: a teacher must score the student token by token, and the teacher's weights are"
+            " not in this process",
+            help="freehold climb -s ladder.distil.divergence=sequence -s ladder.distil.on_policy=0",
+        )
+    check_same_tokens(student, teacher)
+    return teacher
 
 
 def check_same_tokens(student: LocalModel, teacher: LocalModel) -> None:
