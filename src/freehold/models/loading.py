@@ -15,7 +15,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from freehold.core.errors import ModelError
 from freehold.models.chat import ChatFormat
+from freehold.models.four_bits import four_bit_config
 from freehold.models.network import Network
+from freehold.models.prefix import attach_prefix, prefix_places
 from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
 
@@ -40,7 +42,7 @@ def pick_device() -> torch.device:
 
 
 def load(files: ModelFiles, *, device: torch.device) -> Loaded:
-    """Load a model: bfloat16 on CUDA, float32 on the CPU.
+    """Load a model: bfloat16 on CUDA, float32 on the CPU; in 4 bits where the files say so.
 
     Raises:
         ModelError: the architecture is unknown or no causal language model, needs code of its own,
@@ -52,7 +54,8 @@ def load(files: ModelFiles, *, device: torch.device) -> Loaded:
     chat = ChatFormat(tokenizer, model_stop_ids=_stop_ids(module), where=str(files.folder))
     network = Network(module)
     network.prove_masks()
-    return Loaded(network=network, chat=chat, context_tokens=context_tokens_of(module))
+    context = context_tokens_of(module) - prefix_places(module)
+    return Loaded(network=network, chat=chat, context_tokens=context)
 
 
 def _check_architecture(files: ModelFiles) -> None:
@@ -80,6 +83,7 @@ def _check_architecture(files: ModelFiles) -> None:
 
 def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    quantization = four_bit_config() if files.bits == 4 else None
     try:
         config = AutoConfig.from_pretrained(
             files.folder, local_files_only=True, trust_remote_code=False
@@ -89,6 +93,8 @@ def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
                 files.folder,
                 config=config,
                 dtype=dtype,
+                quantization_config=quantization,
+                device_map=None if quantization is None else {"": device},
                 local_files_only=True,
                 trust_remote_code=False,
                 use_safetensors=True,
@@ -112,7 +118,8 @@ def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
         )
     if files.adapter is not None:
         module = _with_adapter(module, files)
-    torch.nn.Module.to(module, device)
+    if quantization is None:
+        torch.nn.Module.to(module, device)
     return module.eval().requires_grad_(False)
 
 
@@ -135,11 +142,11 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
     where = str(folder)
     try:
         config = PeftConfig.from_pretrained(where)
-        if config.is_prompt_learning:
+        if config.is_prompt_learning and config.peft_type != "PREFIX_TUNING":
             raise ModelError(
                 "MDL-011",
-                f"the adapter {where} is of the kind {config.peft_type}; kinds that put vectors before"
-                " the prompt are not supported",
+                f"the adapter {where} is of the kind {config.peft_type}; of the kinds that put vectors"
+                " before the prompt only PREFIX_TUNING is supported",
                 help="use an adapter of a kind that changes weights, such as LORA",
             )
         with quiet_transformers(), warnings.catch_warnings():
@@ -157,6 +164,9 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
             help="name the base model that the adapter was trained on as `id`",
             cause=(_first_line(error),),
         ) from error
+    if config.is_prompt_learning:
+        attach_prefix(module, cast(PeftModel, adapted))
+        return module
     if module.dtype == torch.float32 and hasattr(adapted.base_model, "merge_and_unload"):
         return cast(PreTrainedModel, adapted.merge_and_unload())
     return cast(PreTrainedModel, adapted.get_base_model())

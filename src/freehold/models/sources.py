@@ -12,8 +12,9 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 from freehold.core.errors import ModelError
 from freehold.core.record import digest_json
@@ -24,6 +25,8 @@ WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
+PROVENANCE = "freehold.json"
+"""Beside an adapter that Freehold trained: its kind, its base, the base's digest, and its bits."""
 UNSAFE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack")
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -47,19 +50,34 @@ _CONVERT = (
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The files of one model, checked: a folder, and an adapter folder on top of it or None."""
+    """The files of one model, checked: a folder, and an adapter folder on top of it or None.
+
+    `bits` is how many bits a weight of the base has once it is open: 4, or 16 for the type that the
+    machine computes in.
+    """
 
     name: str
     folder: Path
     adapter: Path | None
+    bits: Literal[4, 16] = 16
 
     def digest(self) -> str:
-        """Return `sha256:` over every file that decides the answers; reads all of them."""
-        names = {f"base/{file.name}": file_sha256(file) for file in self._base_files()}
+        """Return `sha256:` over every file that decides the answers; reads all of them, once."""
+        names = dict(self._base_digests)
         if self.adapter is not None:
             for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
                 names[f"adapter/{file}"] = file_sha256(self.adapter / file)
+        if self.bits == 4:
+            names["bits"] = "4"
         return digest_json("Model", dict(names))
+
+    def base_digest(self) -> str:
+        """Return `sha256:` over the files of the base alone, in whatever bits it is opened."""
+        return digest_json("Model", dict(self._base_digests))
+
+    @cached_property
+    def _base_digests(self) -> dict[str, str]:
+        return {f"base/{file.name}": file_sha256(file) for file in self._base_files()}
 
     def _base_files(self) -> Iterator[Path]:
         settings = ("config.json", "generation_config.json", *TOKENIZER_FILES)
@@ -90,7 +108,11 @@ def find_model(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> Mod
         adapter = Path(spec.adapter).expanduser()
         _check_adapter(adapter)
     name = spec.id if adapter is None else f"{spec.id} + {adapter.name}"
-    return ModelFiles(name=name, folder=folder, adapter=adapter)
+    bits = spec.bits or (16 if adapter is None else _recorded_bits(adapter))
+    files = ModelFiles(name=name, folder=folder, adapter=adapter, bits=bits)
+    if adapter is not None:
+        _check_base(files, adapter)
+    return files
 
 
 def bundled_folder() -> Path:
@@ -306,6 +328,29 @@ def check_safetensors(file: Path) -> None:
             help="run `git lfs pull` in its folder" if is_pointer else "copy or download it again",
             cause=(str(error),),
         ) from error
+
+
+def _recorded_bits(adapter: Path) -> Literal[4, 16]:
+    """Return in how many bits the base was when the adapter was trained; 16 where nobody wrote it."""
+    file = adapter / PROVENANCE
+    return 4 if file.is_file() and read_json(file).get("bits") == 4 else 16
+
+
+def _check_base(files: ModelFiles, adapter: Path) -> None:
+    """Refuse an adapter of Freehold's that was trained on other base files."""
+    if not (adapter / PROVENANCE).is_file():
+        return
+    written = read_json(adapter / PROVENANCE)
+    wanted = written.get("base_digest")
+    if wanted is None or wanted == files.base_digest():
+        return
+    raise ModelError(
+        "MDL-021",
+        f"the adapter {adapter} was trained on {written.get('base') or 'another base'}"
+        f" ({str(wanted)[7:15]}...), and {files.folder} has other files"
+        f" ({files.base_digest()[7:15]}...)",
+        help="name the base model that the adapter was trained on as `id`, or train it again",
+    )
 
 
 def _check_adapter(folder: Path) -> None:

@@ -18,7 +18,7 @@ from freehold.core.sections import LoraSpec
 from freehold.core.snapshot import Drop, Example, TrainSplit
 from freehold.models.door import Model
 from freehold.models.local import LocalModel
-from freehold.train.adapters import ADAPTERS, save_adapter
+from freehold.train.adapters import ADAPTERS, Tuned
 from freehold.train.batching import StepPlan
 from freehold.train.checkpoint import another_training, write_whole
 from freehold.train.effort import batch_tokens_for, micro_tokens_for, recipe_for
@@ -36,7 +36,6 @@ from freehold.train.records import (
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedModel
 
 ADAPTER_FOLDER = "adapter"
@@ -120,7 +119,7 @@ def train_lora(
                 watch=watch,
             )
         finally:
-            adapted.unload()
+            adapted.undo()
             network.eval()
     content = {"key": key, "result": result.to_json()}
     write_whole(folder / RESULT_FILE, canonical_json(content))
@@ -152,7 +151,7 @@ class _Job:
     spec: LoraSpec
     base: LocalModel
     rows: _Rows
-    adapted: PeftModel
+    adapted: Tuned
     folder: Path
     key: str
 
@@ -241,7 +240,11 @@ def _train(job: _Job, *, score_dev: ScoreDev | None, watch: Watch) -> TrainingRe
     done = loop.run()
     if done.stopped is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
-    save_adapter(job.adapted, job.folder / ADAPTER_FOLDER, base=job.base.name)
+    job.adapted.save(
+        job.folder / ADAPTER_FOLDER,
+        base=job.base.name,
+        base_digest=job.base.files.base_digest(),
+    )
     return _result(job, recipe, done)
 
 

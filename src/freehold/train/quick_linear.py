@@ -1,5 +1,5 @@
 # pyright: standard
-"""A linear layer with a LoRA adapter whose forward and backward are a few matrix products each.
+"""Linear layers for training: a LoRA adapter in a few matrix products, and products in a narrower type.
 
 PEFT's own layer leaves the arithmetic to autograd: a scaled copy, a sum and several casts of the
 whole output, and each input kept again for every product. For a small model these cost as much as
@@ -11,11 +11,15 @@ Shapes: N tokens, I inputs, O outputs, R rank.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ADAPTER_NAME = "default"
 
@@ -87,3 +91,44 @@ class QuickLinear(PeftLinear):
             and not self.lora_bias[ADAPTER_NAME]
             and isinstance(self.lora_dropout[ADAPTER_NAME], nn.Identity)
         )
+
+
+class NarrowLinear(nn.Linear):
+    """A linear layer that multiplies in a narrower type while gradients are computed.
+
+    It shares the parameters of the layer that it stands for, under the same names, so that weights,
+    gradients and optimizer stay in their own type. Without gradients it is the plain layer.
+    """
+
+    def __init__(self, layer: nn.Linear, product_dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.weight, self.bias = layer.weight, layer.bias
+        self.product_dtype = product_dtype
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return x W' + b in the type of `input`."""
+        kind = self.product_dtype
+        if not torch.is_grad_enabled():
+            return super().forward(input)
+        bias = None if self.bias is None else self.bias.to(kind)
+        y = nn.functional.linear(input.to(kind), self.weight.to(kind), bias)
+        return y.to(input.dtype)
+
+
+def narrow_products(network: PreTrainedModel, kind: torch.dtype) -> Callable[[], None]:
+    """Put a `NarrowLinear` in the place of every linear layer but the head; return how to undo it."""
+    head = network.get_output_embeddings()
+    found = [
+        (network.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], module)
+        for name, module in network.named_modules()
+        if type(module) is nn.Linear and module is not head
+    ]
+    for parent, name, layer in found:
+        setattr(parent, name, NarrowLinear(layer, kind))
+
+    def undo() -> None:
+        for parent, name, layer in found:
+            setattr(parent, name, layer)
+
+    return undo
