@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from tests.report import sample
+from tests.report import sample, training_sample
 
-from freehold.core.measure import Climb, RungResult, Verdict
+from freehold.core.measure import Climb, Frontier, RungResult, Verdict
+from freehold.core.transfer import Transfer
 from freehold.report.bars import causes_by_rung
 from freehold.report.curve import curve
 from freehold.report.forest import forest
+from freehold.report.frontier import frontier
+from freehold.report.heatmap import heat_map
 from freehold.report.intervals import differences, kept_families, slices
 from freehold.report.markup import Markup
 from freehold.report.scatter import scatter
+from freehold.report.training_curves import training_curves
+from freehold.report.training_view import TrainingCurves
 
 WIDTHS = (864, 340)
 
@@ -72,5 +77,46 @@ def charts(climb: Climb, *, prefix: str) -> dict[str, Markup]:
     return drawn
 
 
+def training_charts() -> dict[str, Markup]:
+    """The charts of a training as experience.md draws it."""
+    drawn: dict[str, Markup] = {}
+    for width in WIDTHS:
+        size = "wide" if width > 560 else "narrow"
+        drawn[f"drawn-frontier-{size}"] = frontier(
+            training_sample.frontier(), points=1.0, width=width
+        )
+        drawn[f"drawn-training-{size}"] = training_curves(
+            training_sample.curves(), metric="exact_match", kept_bar=0.97, width=width
+        )
+        drawn[f"drawn-heat-{size}"] = heat_map(
+            training_sample.matrix(), training_sample.transfer(), width=width
+        )
+    return drawn
+
+
+def hard_training_charts() -> dict[str, Markup]:
+    """Twenty scales in one place, a training that has measured nothing, eight domains."""
+    nothing = Transfer(overall=None, backward=None, forward=None, forgetting=None)
+    crowded = Frontier(
+        points=tuple(training_sample.frontier_point(n / 20, 0.9, 0.0) for n in range(1, 13)),
+        chosen=0.5,
+        reason="one place",
+    )
+    drawn: dict[str, Markup] = {}
+    for width in WIDTHS:
+        size = "wide" if width > 560 else "narrow"
+        drawn[f"hard-frontier-{size}"] = frontier(crowded, points=1.0, width=width)
+        drawn[f"hard-training-{size}"] = training_curves(
+            TrainingCurves(steps=1), metric="exact_match", kept_bar=0.97, width=width
+        )
+        drawn[f"hard-heat-{size}"] = heat_map(training_sample.hard_matrix(), nothing, width=width)
+    return drawn
+
+
 def all_charts() -> dict[str, Markup]:
-    return {**charts(sample.climb(), prefix="drawn"), **charts(hard_climb(), prefix="hard")}
+    return {
+        **charts(sample.climb(), prefix="drawn"),
+        **charts(hard_climb(), prefix="hard"),
+        **training_charts(),
+        **hard_training_charts(),
+    }

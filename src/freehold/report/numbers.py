@@ -86,6 +86,11 @@ def points(value: Difference) -> str:
     return f"{signed_points(value.mean)} points {bounds}"
 
 
+def plural_points(value: float) -> str:
+    """Return a number of points with its noun: `1 point`, `1.5 points`."""
+    return f"{value:g} point" if value == 1 else f"{value:g} points"
+
+
 def p_value(value: float) -> str:
     """Return `p<.001`, `p=.24` or `p=1`."""
     if value < 0.001:

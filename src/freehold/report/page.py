@@ -95,8 +95,23 @@ class Section(NamedTuple):
     content: Markup
 
 
-def page(title: str, *, top: Markup, sections: Sequence[Section], foot: Markup) -> str:
-    """Return a whole HTML document that loads nothing and runs nothing."""
+def page(
+    title: str,
+    *,
+    top: Markup,
+    sections: Sequence[Section],
+    foot: Markup,
+    refresh_seconds: int | None = None,
+) -> str:
+    """Return a whole HTML document that loads nothing and runs nothing.
+
+    With `refresh_seconds` the browser reads the same file again after that time.
+    """
+    again = (
+        element("meta", {"http-equiv": "refresh", "content": str(refresh_seconds)})
+        if refresh_seconds
+        else Markup()
+    )
     head = element(
         "head",
         {},
@@ -104,6 +119,7 @@ def page(title: str, *, top: Markup, sections: Sequence[Section], foot: Markup) 
         element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
         element("meta", {"name": "viewport", "content": "width=device-width,initial-scale=1"}),
         element("meta", {"name": "referrer", "content": "no-referrer"}),
+        again,
         element("title", {}, title),
         Markup(f"<style>{tokens_css()}{drawing_css()}{_RULES.replace(chr(10), '')}</style>"),
     )

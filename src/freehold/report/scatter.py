@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from freehold.core.measure import Climb, Cost, Estimate
 from freehold.core.sections import Bar
 from freehold.report import findings, numbers
 from freehold.report.forest import forest_domain
+from freehold.report.labels import Area, leader, place
 from freehold.report.markup import Markup, element, join
 from freehold.report.svg import (
     SMALL,
@@ -27,7 +28,6 @@ from freehold.report.svg import (
 from freehold.report.theme import VERDICT_CLASSES
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 24.0, 26.0, 46.0
-_LABEL_HEIGHT = 16.0
 _LONGEST_LABEL = 150.0
 
 
@@ -41,26 +41,6 @@ class _Point:
     dollars: float
     role: str
     best: bool
-
-
-@dataclass(frozen=True)
-class _Box:
-    """A rectangle that a label must not touch."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def meets(self, other: _Box) -> bool:
-        """Whether the two rectangles share any area."""
-        apart = (
-            self.right <= other.left
-            or other.right <= self.left
-            or self.bottom <= other.top
-            or other.bottom <= self.top
-        )
-        return not apart
 
 
 def scatter(climb: Climb, bar: Bar, *, width: int = 880, name: str = "scatter") -> Markup:
@@ -183,60 +163,23 @@ def _mark(point: _Point, across: Scale, up: Scale) -> Markup:
 
 
 def _labels(points: Sequence[_Point], across: Scale, up: Scale) -> Markup:
-    bounds = _Box(across.start - 12, up.end - 4, across.end + 14, up.start - 2)
-    taken: list[_Box] = []
+    bounds = Area(across.start - 12, up.end - 4, across.end + 14, up.start - 2)
+    taken: list[Area] = []
     for point in points:
         x, y = across.at(point.dollars), up.at(point.mean)
-        taken.append(_Box(x - 8, y - 8, x + 8, y + 8))
-        taken.append(_Box(x - 2, up.at(point.quality.high), x + 2, up.at(point.quality.low)))
+        taken.append(Area(x - 8, y - 8, x + 8, y + 8))
+        taken.append(Area(x - 2, up.at(point.quality.high), x + 2, up.at(point.quality.low)))
     parts: list[Markup] = []
     for point in sorted(points, key=lambda p: (not p.best, p.rung)):
         label = ("★ " if point.best else "") + point.rung
         x, y = across.at(point.dollars), up.at(point.mean)
         width = min(text_width(label), _LONGEST_LABEL)
-        spot = _place((x, y), width, taken=taken, bounds=bounds)
+        spot = place((x, y), width, taken=taken, bounds=bounds)
         taken.append(spot)
         ink = Ink(point.role, strong=point.best)
-        parts.append(_leader((x, y), spot))
+        parts.append(leader((x, y), spot))
         parts.append(text(spot.left + 2, spot.bottom - 4, label, ink=ink, width=width + 1))
     return join(parts)
-
-
-def _place(
-    centre: tuple[float, float], width: float, *, taken: Sequence[_Box], bounds: _Box
-) -> _Box:
-    """Return the nearest free place for a label; the first one tried where none is free."""
-    first: _Box | None = None
-    for spot in _spots(centre, width + 4):
-        first = first or spot
-        inside = (
-            spot.left >= bounds.left
-            and spot.right <= bounds.right
-            and spot.top >= bounds.top
-            and spot.bottom <= bounds.bottom
-        )
-        if inside and not any(spot.meets(other) for other in taken):
-            return spot
-    return first or _Box(centre[0], centre[1], centre[0] + width, centre[1] + _LABEL_HEIGHT)
-
-
-def _spots(centre: tuple[float, float], width: float) -> Iterator[_Box]:
-    x, y = centre
-    half = _LABEL_HEIGHT / 2
-    for distance in range(0, 240, 6):
-        for shift in (0, -distance, distance):
-            for left in (x + 12, x - 12 - width, x - width / 2, x + 40, x - 40 - width):
-                top = y - half + shift
-                yield _Box(left, top, left + width, top + _LABEL_HEIGHT)
-
-
-def _leader(centre: tuple[float, float], spot: _Box) -> Markup:
-    """Return a thin line to a label that had to move away from its point."""
-    x = min(max(centre[0], spot.left), spot.right)
-    y = min(max(centre[1], spot.top), spot.bottom)
-    if math.hypot(x - centre[0], y - centre[1]) < 20:
-        return Markup()
-    return line(centre, (x, y), kind="leader")
 
 
 def _caption(points: Sequence[_Point], climb: Climb, name: str) -> Caption:

@@ -110,6 +110,10 @@ font-variant-numeric:tabular-nums}
 .fh .hollow{fill:var(--card);stroke-width:2}
 .fh .halo{stroke:var(--card);stroke-width:2}
 .fh .series{fill:none;stroke-width:2;stroke-linejoin:round}
+.fh .forbidden{fill:var(--removed)}.fh .limit{stroke:var(--fail);stroke-width:1.5;stroke-dasharray:4 3}
+.fh .path{fill:none;stroke:var(--neutral);stroke-width:1.5;stroke-linejoin:round;stroke-dasharray:1 3}
+.fh .whisker{stroke-width:1;opacity:.6}.fh .band{stroke:none;opacity:.18}
+.fh .heat{fill:var(--pass)}.fh .framed{fill:none;stroke:var(--text);stroke-width:1.5}.fh .unmeasured{fill:var(--grid)}
 .fh .hatched{stroke-dasharray:2 4;opacity:.8}
 .fh .hatch{stroke:var(--muted);stroke-width:1;opacity:.45}
 """.strip()
