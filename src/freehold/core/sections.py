@@ -127,11 +127,16 @@ class DataSection(Record):
 
 
 class BaseModelSpec(Record):
-    """The base model: `freehold/acorn`, a folder, or a Hugging Face id with its revision."""
+    """The base model: `freehold/acorn`, a folder, or a Hugging Face id with its revision.
+
+    `bits: 4` opens its weights in 4 bits (NF4), for `kind: qlora`; it needs a CUDA GPU. Left out, it is
+    what an adapter was trained with, else 16: the type that the machine computes in.
+    """
 
     id: str = "freehold/acorn"
     revision: str | None = None
     adapter: str | None = None
+    bits: Literal[4, 16] | None = None
 
 
 class ModelsSection(Record):
