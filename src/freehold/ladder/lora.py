@@ -50,7 +50,7 @@ def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
     from freehold.train.lora import ADAPTER_FOLDER, train_lora
     from freehold.train.rows import TrainingRow
 
-    base = tools.base()
+    base = tools.start()
     if not isinstance(base, LocalModel):
         raise ModelError(
             "MDL-020",
@@ -83,7 +83,11 @@ def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
         render=render,
         score_dev=score_dev,
         folder=folder,
-        watch=Watch(clock=tools.clock, on_event=lambda event: _tell(tools, event)),
+        watch=Watch(
+            clock=tools.clock,
+            on_event=lambda event: _tell(tools, event),
+            should_stop=tools.should_stop,
+        ),
     )
     files = _files_under(folder / ADAPTER_FOLDER)
     files[RESULT] = result.model_dump_json().encode()
@@ -112,6 +116,7 @@ def _answerer(tools: Tools, model: Model, max_tokens: int) -> FixedPromptAnswere
 
 
 def _tell(tools: Tools, event: TrainEvent) -> None:
+    tools.on_training(event)
     if isinstance(event, Stepped):
         detail = f"loss {event.loss:.3f}"
         tools.on_progress(Progress("building", event.step, event.steps, detail))

@@ -24,9 +24,12 @@ from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
 from freehold.store.store import Store
+from freehold.train.records import TrainEvent
+from freehold.train.rows import TrainingRow
 
 Floats = NDArray[np.float32]
 OnProgress = Callable[[Progress], None]
+OnTraining = Callable[[TrainEvent], None]
 EMBED_BATCH = 512
 
 
@@ -90,8 +93,35 @@ class Models:
 
 
 @dataclass(frozen=True)
+class Continuation:
+    """What a training goes on from: the adapter before it, and rows of the domains before it.
+
+    `adapter` is a PEFT folder for the task's base. `past` rows were answered by base and adapter
+    together, and found right by the scorer of their own task. `name` is the digest of both.
+    """
+
+    name: str
+    adapter: Path
+    past: tuple[TrainingRow, ...] = ()
+
+
+def _tell_nobody(_event: TrainEvent) -> None:
+    """Take an event of a training and do nothing."""
+
+
+def _never() -> bool:
+    """Say that a training need not stop."""
+    return False
+
+
+@dataclass(frozen=True)
 class Tools:
-    """Everything a rung may use."""
+    """Everything a rung may use.
+
+    A rung that trains tells `on_training` of every event, and asks `should_stop` between steps. With
+    `after` it starts from `start()` and holds on to `after.past` as well; general ability is still
+    that of `base()`.
+    """
 
     task: Task
     train: TrainSplit
@@ -103,10 +133,20 @@ class Tools:
     kept_embeddings: dict[str, tuple[Floats, float]] = field(
         default_factory=dict[str, tuple[Floats, float]]
     )
+    on_training: OnTraining = _tell_nobody
+    should_stop: Callable[[], bool] = _never
+    after: Continuation | None = None
 
     def base(self) -> Model:
         """Return the task's base model."""
         return self.models.base(self.task.base)
+
+    def start(self) -> Model:
+        """Return the weights that a training starts from: the base, or with `after` its adapter on it."""
+        if self.after is None:
+            return self.base()
+        spec = self.task.base.model_copy(update={"adapter": str(self.after.adapter)})
+        return self.models.base(spec)
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Return one unit vector per text, float32 [n, d]. Nothing is kept."""
