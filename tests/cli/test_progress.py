@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.cli.curve import TrainProgress, drawing, plain_line, spark
+from freehold.cli.curve import TrainProgress, drawing, plain_line
 from freehold.cli.progress import Cadence, ClimbProgress, RungState
 from freehold.core.measure import Estimate, RungResult, Verdict
 from freehold.core.sections import BudgetSection, MetricSpec, Prices
@@ -17,6 +17,7 @@ from freehold.ladder.events import (
 )
 from freehold.report.lines import Look
 from freehold.report.live import live_rows, plain_progress
+from freehold.report.spark import spark
 
 TASK = Task(
     name="tickets",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from freehold.cli.eta import Pace
 from freehold.report import numbers
 from freehold.report.lines import Look, Span, line, render
+from freehold.report.spark import spark
 
-BARS = "▁▂▃▄▅▆▇█"
-ASCII_BARS = "_.:-=+*#"
 CURVE_WIDTH = 40
 BAR_WIDTH = 30
 
@@ -42,22 +40,6 @@ class TrainProgress:
     def share(self) -> float:
         """How much is done, from 0 to 1."""
         return min(1.0, self.done / self.total) if self.total else 1.0
-
-
-def spark(values: Sequence[float], *, width: int, ascii: bool = False) -> str:
-    """Return values as at most `width` little bars from lowest to highest; each is a mean."""
-    if not values:
-        return ""
-    size = max(1, -(-len(values) // width))
-    means = [
-        sum(values[start : start + size]) / len(values[start : start + size])
-        for start in range(0, len(values), size)
-    ]
-    low, high = min(means), max(means)
-    bars = ASCII_BARS if ascii else BARS
-    span = high - low
-    steps = [round((mean - low) / span * (len(bars) - 1)) if span > 0 else 0 for mean in means]
-    return "".join(bars[step] for step in steps)
 
 
 def drawing(progress: TrainProgress, look: Look) -> str:
