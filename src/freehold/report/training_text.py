@@ -22,6 +22,7 @@ from freehold.report.lines import (
     look_of,
     render,
     spread,
+    wrap,
 )
 from freehold.report.training_page import compute_words, kept_verdict
 from freehold.report.training_view import TrainingView
@@ -53,7 +54,8 @@ def training_summary(
     for label, text in _facts(view):
         lines.extend(labelled(label, clean(text), look=look))
         if label == "kept":
-            lines.append(line(" " * 15, Span(words, _ROLES[role])))
+            parts = wrap(words, look.width - 15)
+            lines.extend(line(" " * 15, Span(part, _ROLES[role])) for part in parts)
     if view.matrix is not None and view.transfer is not None and len(view.matrix.stages) > 2:
         lines.extend(_matrix(view.matrix, view.transfer, look))
     return render(lines, look)
