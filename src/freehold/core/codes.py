@@ -83,6 +83,8 @@ CODES: Mapping[str, str] = {
     "TRN-024": "The teacher has another tokenizer than the student, so that its probabilities speak of other"
     " tokens. `divergence: sequence` needs only its answers.",
     "TRN-025": "The reward of a sampled answer is no number. The scorer of the task is the reward.",
+    "TRN-026": "Two adapters can be joined into one where both are plain LoRA (kind lora, rslora, qlora or"
+    " osf) on one base. The updates of the other kinds do not add up to one of theirs.",
     "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
     " folder you are in when there is none.",
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -20,6 +20,9 @@ from freehold.models.network import Network
 from freehold.models.prefix import attach_prefix, prefix_places
 from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 # These rescale positions by the length of the longest row, so that a row's answer would depend on its
 # neighbours beyond the length that the model was first trained with.
@@ -135,7 +138,12 @@ def _check_complete(files: ModelFiles, report: Mapping[str, object]) -> None:
             )
 
 
-def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel:
+def put_adapter(module: PreTrainedModel, files: ModelFiles) -> PeftModel:
+    """Put the adapter of `files` into the network, whose layers are changed in place.
+
+    Raises:
+        ModelError: the adapter is of a kind that cannot be used, or does not fit the network.
+    """
     from peft import PeftConfig, PeftModel
 
     folder = cast(Path, files.adapter)
@@ -154,7 +162,7 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
             warnings.filterwarnings("error", message=".*missing adapter keys.*")
             # PEFT reads an attribute that transformers has renamed; nobody can act on that here.
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
-            adapted = PeftModel.from_pretrained(module, where, is_trainable=False)
+            return PeftModel.from_pretrained(module, where, is_trainable=False)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, UserWarning) as error:
         base = read_json(folder / ADAPTER_CONFIG).get("base_model_name_or_path")
         raise ModelError(
@@ -164,8 +172,12 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
             help="name the base model that the adapter was trained on as `id`",
             cause=(_first_line(error),),
         ) from error
-    if config.is_prompt_learning:
-        attach_prefix(module, cast(PeftModel, adapted))
+
+
+def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel:
+    adapted = put_adapter(module, files)
+    if adapted.active_peft_config.is_prompt_learning:
+        attach_prefix(module, adapted)
         return module
     if module.dtype == torch.float32 and hasattr(adapted.base_model, "merge_and_unload"):
         return cast(PreTrainedModel, adapted.merge_and_unload())

@@ -11,15 +11,17 @@ Shapes: B rows, T tokens read in this pass, P places of the prefix, S slots of t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
 from freehold.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 PREFIX_MODULE = "prefix_encoder"
 """The name of the prefix's weights in the network, while they are there."""

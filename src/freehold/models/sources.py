@@ -41,6 +41,7 @@ TOKENIZER_FILES = (
 )
 DOWNLOADED = ("*.json", "*.safetensors", "*.model", "*.txt", "*.jinja")
 
+_IN_FOUR_BITS = {"bits": "4"}
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _CONVERT = (
     "convert it once with a copy of the model that you trust:"
@@ -63,17 +64,30 @@ class ModelFiles:
 
     def digest(self) -> str:
         """Return `sha256:` over every file that decides the answers; reads all of them, once."""
-        names = dict(self._base_digests)
+        names: dict[str, str] = {}
         if self.adapter is not None:
             for file in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
                 names[f"adapter/{file}"] = file_sha256(self.adapter / file)
         if self.bits == 4:
-            names["bits"] = "4"
-        return digest_json("Model", dict(names))
+            names |= _IN_FOUR_BITS
+        return digest_json("Model", {**self._base_digests, **names})
 
-    def base_digest(self) -> str:
-        """Return `sha256:` over the files of the base alone, in whatever bits it is opened."""
-        return digest_json("Model", dict(self._base_digests))
+    def base_digest(self, *, bits: Literal[4, 16] = 16) -> str:
+        """Return `sha256:` over the files of the base alone, as if it were opened in `bits`."""
+        extra = _IN_FOUR_BITS if bits == 4 else {}
+        return digest_json("Model", {**self._base_digests, **extra})
+
+    def with_adapter(self, folder: Path) -> ModelFiles:
+        """Return these files with an adapter, which may have been trained on them as they are.
+
+        Raises:
+            ModelError: the folder is no PEFT adapter, or it was trained on other files.
+        """
+        _check_adapter(folder)
+        name = f"{self.name} + {folder.name}"
+        files = ModelFiles(name=name, folder=self.folder, adapter=folder, bits=self.bits)
+        _check_base(files, folder, also=frozenset({self.digest()}))
+        return files
 
     @cached_property
     def _base_digests(self) -> dict[str, str]:
@@ -336,13 +350,17 @@ def _recorded_bits(adapter: Path) -> Literal[4, 16]:
     return 4 if file.is_file() and read_json(file).get("bits") == 4 else 16
 
 
-def _check_base(files: ModelFiles, adapter: Path) -> None:
-    """Refuse an adapter of Freehold's that was trained on other base files."""
+def _check_base(files: ModelFiles, adapter: Path, *, also: frozenset[str] = frozenset()) -> None:
+    """Refuse an adapter of Freehold's that was trained on files whose digest is none that is known.
+
+    A base in 4 bits has a digest of its own, and is still the same base.
+    """
     if not (adapter / PROVENANCE).is_file():
         return
     written = read_json(adapter / PROVENANCE)
     wanted = written.get("base_digest")
-    if wanted is None or wanted == files.base_digest():
+    known = {files.base_digest(), files.base_digest(bits=4), *also}
+    if wanted is None or wanted in known:
         return
     raise ModelError(
         "MDL-021",
