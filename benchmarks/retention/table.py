@@ -1,0 +1,299 @@
+"""RESULTS.md from the lines of cells.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from cells import LADDERS, ORDERS, SINGLE_DOMAINS, Found, unpack
+from figures import (
+    Compared,
+    Figure,
+    compare,
+    removed_at_equal_gain,
+    scores_of,
+    sequence,
+)
+
+from freehold.core.transfer import Points
+
+HERE = Path(__file__).resolve().parent
+SEED = 0
+VARIANTS = (
+    ("naive, best rate", "naive", "whole"),
+    ("naive, best scale", "naive", "chosen"),
+    ("TRL, 10% replay rows", "trl", "whole"),
+    ("PEFT OSF", "osf", "whole"),
+    ("**ours**", "ours", "chosen"),
+    ("ours, whole update", "ours", "whole"),
+)
+
+
+def write_table(found: Mapping[str, Found], file: Path) -> None:
+    """Write what the lines say, after HEAD.md."""
+    parts = [(HERE / "HEAD.md").read_text(encoding="utf-8")] if (HERE / "HEAD.md").exists() else []
+    for base in dict.fromkeys(line["base"] for line in found.values()):
+        start = found.get(f"start/{base}")
+        if start is None:
+            continue
+        own = [line for line in found.values() if line["base"] == base]
+        parts.append(_of_base(base, start, own))
+    file.write_text("\n".join(parts), encoding="utf-8")
+
+
+def _of_base(base: str, start: Found, lines: Sequence[Found]) -> str:
+    probes = unpack(start["test_probes"])
+    pool = start["pool"]
+    parts = [
+        f"## {base}",
+        "",
+        f"{start['parameters'] / 1e6:.1f} million parameters. It answers {100 * np.mean(probes):.1f}% of"
+        f" {len(probes):,} general test probes of {len(start['families'])} families rightly. Reading the"
+        f" right answer says the same as free generation on {100 * _agreement(lines):.2f}% of the probes"
+        f" where both were done. Its pool: {pool['conversations']} conversations in {pool['seconds']:.0f} s.",
+        "",
+    ]
+    for domain in SINGLE_DOMAINS:
+        singles = [n for n in lines if n["kind"] == "single" and n["place"] == domain]
+        if any(line["arm"] == "naive" for line in singles):
+            parts.extend(_domain(domain, start, singles=singles, lines=lines))
+    for order in ORDERS:
+        stages = [n for n in lines if n["kind"] == "stage" and n["place"] == order]
+        if stages:
+            parts.extend(_sequence(order, start, stages))
+    return "\n".join(parts)
+
+
+def _agreement(lines: Sequence[Found]) -> float:
+    return float(np.mean([n["generated_agreement"] for n in lines if "generated_agreement" in n]))
+
+
+def _domain(
+    domain: str, start: Found, *, singles: Sequence[Found], lines: Sequence[Found]
+) -> list[str]:
+    by_arm = {
+        arm: sorted((n for n in singles if n["arm"] == arm), key=lambda n: n["seed"])
+        for arm in ("naive", "trl", "osf", "ours")
+    }
+    quality = 100 * np.array(unpack(start["test"][domain]))
+    parts = [
+        f"### {domain}",
+        "",
+        f"The base scores {quality.mean():.1f} on {len(quality)} test rows.",
+        "",
+        "| arm | seeds | gain, points | share of naive's gain | general loss, points | worst family |"
+        " forgetting removed | KL general | scale | time | tokens |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for title, arm, variant in VARIANTS:
+        own = by_arm[arm]
+        if not own or (variant == "chosen" and "chosen" not in own[0]):
+            continue
+        seeds = {line["seed"] for line in own}
+        naive = [line for line in by_arm["naive"] if line["seed"] in seeds]
+        own = [line for line in own if line["seed"] in {n["seed"] for n in naive}]
+        if not own:
+            continue
+        compared = compare(
+            scores_of(own, variant),
+            scores_of(naive, "whole"),
+            base_quality_I=quality,
+            base_probes_P=100 * np.array(unpack(start["test_probes"])),
+            families=start["families"],
+            rng=np.random.default_rng(SEED),
+        )
+        parts.append(
+            _row(
+                title,
+                own,
+                variant=variant,
+                compared=compared,
+                costs=_costs(own, naive, lines=lines, domain=domain),
+            )
+        )
+    ours, naive = by_arm["ours"], by_arm["naive"]
+    equal = removed_at_equal_gain(naive, ours) if ours else None
+    if equal is not None:
+        parts += [
+            "",
+            f"At equal dev quality ours removes {100 * equal:.0f}% of naive's forgetting.",
+        ]
+    parts += ["", *_ladders(domain, lines), *_grids(by_arm), ""]
+    return parts
+
+
+def _row(
+    title: str, own: Sequence[Found], *, variant: str, compared: Compared, costs: tuple[str, str]
+) -> str:
+    scales = [1.0 if variant == "whole" else line["chosen"] for line in own]
+    kl = np.mean(
+        [line["measured"][f"{s:g}"]["kl_general"] for line, s in zip(own, scales, strict=True)]
+    )
+    cells = [
+        title,
+        str(len(own)),
+        _number(compared.gain),
+        _number(compared.gain_share, percent=True),
+        _number(compared.loss),
+        f"{compared.worst_family} {_number(compared.worst_loss)}",
+        _number(compared.forgetting_removed, percent=True),
+        f"{kl:.3f}",
+        " ".join(f"{scale:g}" for scale in scales),
+        *costs,
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _costs(
+    own: Sequence[Found], naive: Sequence[Found], *, lines: Sequence[Found], domain: str
+) -> tuple[str, str]:
+    """Return time and tokens against naive: from trainings timed alone, else (~) from shared ones."""
+    arm, mark = own[0]["arm"], ""
+    alone = {
+        name: [
+            n["seconds"]
+            for n in lines
+            if n["kind"] == "time" and n["arm"] == name and n["place"] == domain
+        ]
+        for name in (arm, "naive")
+    }
+    if alone[arm] and alone["naive"]:
+        ratio = float(np.median(alone[arm]) / np.median(alone["naive"]))
+    else:
+        ratio, mark = sum(n["seconds"] for n in own) / sum(n["seconds"] for n in naive), "~"
+    tokens = sum(n["tokens"] for n in own) / sum(n["tokens"] for n in naive)
+    return f"{mark}{ratio:.2f}x", f"{tokens:.2f}x"
+
+
+def _ladders(domain: str, lines: Sequence[Found]) -> list[str]:
+    rows: list[str] = []
+    for arm in LADDERS:
+        found = [
+            n for n in lines if n["kind"] == "ladder" and n["place"] == domain and n["arm"] == arm
+        ]
+        found.sort(key=lambda n: n["factor"])
+        shown = ", ".join(
+            f"{n['learning_rate']:.2g}: {n['dev_quality']:.1f} at {n['dev_size']['loss']:.1f} lost"
+            for n in found
+        )
+        if shown:
+            rows.append(f"Learning rates of {arm} on dev (quality, general points lost): {shown}.")
+    return [*rows, ""] if rows else []
+
+
+def _grids(by_arm: Mapping[str, Sequence[Found]]) -> list[str]:
+    parts: list[str] = []
+    for arm in ("naive", "ours"):
+        lines = [line for line in by_arm[arm] if "sizes" in line]
+        if not lines:
+            continue
+        scales = [size["scale"] for size in lines[0]["sizes"]]
+        mean = {
+            key: [np.mean([line["sizes"][i][key] for line in lines]) for i in range(len(scales))]
+            for key in ("quality", "loss", "upper", "worst_upper")
+        }
+        parts += [
+            f"Sizes of the update of {arm}, on dev, mean over seeds:",
+            "",
+            "| scale | " + " | ".join(f"{scale:g}" for scale in scales) + " |",
+            "|---" * (len(scales) + 1) + "|",
+            *(
+                f"| {label} | " + " | ".join(f"{value:.1f}" for value in mean[key]) + " |"
+                for key, label in (
+                    ("quality", "quality"),
+                    ("loss", "general points lost"),
+                    ("upper", "its upper bound"),
+                    ("worst_upper", "worst family's upper bound"),
+                )
+            ),
+            "",
+            "Chosen: "
+            + "; ".join(f"seed {n['seed']}: {n['chosen']:g} ({n['reason']})" for n in lines)
+            + ".",
+            "",
+        ]
+    return parts
+
+
+def _sequence(order: str, start: Found, stages: Sequence[Found]) -> list[str]:
+    domains = ORDERS[order]
+    parts = [
+        f"### Sequence {order}: {', '.join(domains)}",
+        "",
+        "| arm | seeds | mean of all at the end | backward transfer | forward transfer | forgetting |"
+        " general change | scales |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    matrices: list[str] = []
+    for arm in dict.fromkeys(line["arm"] for line in stages):
+        own = [line for line in stages if line["arm"] == arm]
+        whole = [s for s in sorted({n["seed"] for n in own}) if _has_all(own, s, len(domains))]
+        own = [line for line in own if line["seed"] in whole]
+        if not own:
+            continue
+        found = sequence(start, own, order=order, rng=np.random.default_rng(SEED))
+        scales = "; ".join(
+            " ".join(
+                f"{n['chosen']:g}" for n in sorted(own, key=lambda n: n["stage"]) if n["seed"] == s
+            )
+            for s in whole
+        )
+        cells = [
+            "**ours**" if arm == "ours" else arm,
+            str(len(whole)),
+            *(
+                _points(figure)
+                for figure in (
+                    found.overall,
+                    found.backward,
+                    found.forward,
+                    found.forgetting,
+                    found.general[-1],
+                )
+            ),
+            scales,
+        ]
+        parts.append("| " + " | ".join(cells) + " |")
+        matrices += _matrix(arm, start, own=own, domains=domains)
+    return [*parts, "", *matrices]
+
+
+def _has_all(lines: Sequence[Found], seed: int, stages: int) -> bool:
+    return len({line["stage"] for line in lines if line["seed"] == seed}) == stages
+
+
+def _matrix(arm: str, start: Found, *, own: Sequence[Found], domains: Sequence[str]) -> list[str]:
+    rows = [
+        f"R of {arm}: after each stage, mean over seeds, with general ability.",
+        "",
+        "| after | " + " | ".join(domains) + " | general |",
+        "|---" * (len(domains) + 2) + "|",
+    ]
+    probes = 100 * np.mean(unpack(start["test_probes"]))
+    first = [100 * np.mean(unpack(start["test"][n])[: own[0]["quality"][n]["n"]]) for n in domains]
+    rows.append("| base | " + " | ".join(f"{value:.1f}" for value in [*first, probes]) + " |")
+    for stage, name in enumerate(domains, start=1):
+        lines = [line for line in own if line["stage"] == stage]
+        values = [
+            100 * np.mean([unpack(line["quality"][domain]) for line in lines]) for domain in domains
+        ]
+        values.append(100 * np.mean([unpack(line["probes"]) for line in lines]))
+        rows.append(f"| {name} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
+    return [*rows, ""]
+
+
+def _number(figure: Figure, *, percent: bool = False) -> str:
+    if figure.value is None or figure.low is None or figure.high is None:
+        return "-"
+    if percent:
+        return f"{100 * figure.value:.0f}% [{100 * figure.low:.0f} {100 * figure.high:.0f}]"
+    return f"{figure.value:.1f} [{figure.low:.1f} {figure.high:.1f}]"
+
+
+def _points(points: Points | None) -> str:
+    if points is None:
+        return "-"
+    if points.low is None or points.high is None:
+        return f"{points.value:.1f}"
+    return f"{points.value:.1f} [{points.low:.1f} {points.high:.1f}]"

@@ -1,0 +1,397 @@
+# pyright: standard
+"""What a worker process does with a cell. A process keeps what it has opened for the next cell."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import frontier
+import torch
+from arms import ARMS, Setting, Trained
+from cells import ORDERS, SINGLE_DOMAINS, WITH_GRID, Cell, Found, Sizes, pack
+from domains import Domain, read_domain
+from lab import KL_ROWS, Lab, distance, open_base
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from freehold.core.sections import RetentionSpec
+from freehold.core.snapshot import Example
+from freehold.evaluate.probes import Probe, probe_items
+from freehold.train.replay import PoolSpec, self_prompts
+from freehold.train.retention import Retention, retention
+from freehold.train.rows import TokenRow, TrainingRow, encode_rows
+from freehold.train.soft import SoftRow, soft_rows
+
+DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
+POOL_SEED, KL_POOL_SEED = 7, 1009
+PAST_BUFFER = 0.1
+PAST_PASS_SCORE = 0.99
+DOMAIN_KL_ROWS = 64
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a worker reads and writes, and on what device it works."""
+
+    data: Path
+    work: Path
+    bases: Mapping[str, str]
+    sizes: Sizes
+    device: str
+
+
+class Worker:
+    """Domains, bases and pools that this process has opened."""
+
+    def __init__(self, place: Place) -> None:
+        torch.set_num_threads(1)
+        warnings.filterwarnings("ignore")
+        self.place = place
+        self._domains: dict[str, Domain] = {}
+        self._benches: dict[str, Bench] = {}
+
+    def domain(self, name: str) -> Domain:
+        if name not in self._domains:
+            sizes = self.place.sizes
+            self._domains[name] = read_domain(
+                name, self.place.data, dev=sizes.dev, test=sizes.test, most_rows=sizes.rows
+            )
+        return self._domains[name]
+
+    def bench(self, base: str) -> Bench:
+        if base not in self._benches:
+            opened = open_base(self.place.bases[base], torch.device(self.place.device))
+            self._benches[base] = Bench(base, Lab(opened), self.place)
+        return self._benches[base]
+
+    def run(self, cell: Cell, known: Found) -> Found:
+        """Measure a cell. `known` holds the factor and the lines that it needs."""
+        began = time.perf_counter()
+        bench = self.bench(cell.base)
+        bench.lab.begin_at({})
+        bench.prepare()
+        do = {
+            "start": self._start,
+            "ladder": self._ladder,
+            "single": self._single,
+            "stage": self._stage,
+            "time": self._time,
+        }
+        try:
+            line = do[cell.kind](cell, bench, known)
+        finally:
+            bench.lab.begin_at({})
+        return {**cell.to_json(), **line, "cell_seconds": round(time.perf_counter() - began, 1)}
+
+    def _start(self, _cell: Cell, bench: Bench, _known: Found) -> Found:
+        sizes = self.place.sizes
+        names = sorted({*SINGLE_DOMAINS, *(n for order in ORDERS.values() for n in order)})
+        dev, test = {}, {}
+        for name in names:
+            domain = self.domain(name)
+            dev[name] = pack(bench.lab.quality(domain, domain.dev))
+            test[name] = pack(bench.lab.quality(domain, domain.test))
+        return {
+            "dev": dev,
+            "test": test,
+            "dev_probes": pack(bench.lab.probes(bench.dev_probes)),
+            "test_probes": pack(bench.lab.probes(bench.test_probes)),
+            "families": list(dict.fromkeys(p.family for p in bench.test_probes)),
+            "probes_of_a_family": sizes.probes,
+            "generated_agreement": bench.lab.generated_agreement(bench.test_probes),
+            "parameters": bench.lab.base.loaded.network.module.num_parameters(),
+            "pool": bench.pool_seconds_and_size,
+        }
+
+    def _setting(self, cell: Cell, bench: Bench, domain: Domain, *, factor: float) -> Setting:
+        sizes = self.place.sizes
+        return Setting(
+            domain=domain,
+            examples=domain.train(cell.seed),
+            factor=factor,
+            seed=cell.seed,
+            epochs=sizes.epochs,
+            folder=self.place.work / f"training-{os.getpid()}",
+            replay=bench.pool if cell.arm == "trl" else (),
+            retention=bench.held if cell.arm == "ours" else None,
+        )
+
+    def _ladder(self, cell: Cell, bench: Bench, known: Found) -> Found:
+        domain = self.domain(cell.place)
+        trained = ARMS[cell.arm](bench.lab, self._setting(cell, bench, domain, factor=cell.factor))
+        (size,) = bench.sizes(trained.update, [(domain, 1.0)], known, grid=(1.0,))
+        bench.lab.put(trained.update)
+        return {
+            **_facts(trained),
+            "dev_quality": size.quality,
+            "dev_size": dataclasses.asdict(size),
+        }
+
+    def _single(self, cell: Cell, bench: Bench, known: Found) -> Found:
+        domain, lab = self.domain(cell.place), bench.lab
+        setting = self._setting(cell, bench, domain, factor=known["factor"])
+        kl_rows = [domain.render(example) for example in domain.dev[:DOMAIN_KL_ROWS]]
+        domain_logprobs = lab.logprobs(kl_rows)
+        trained = ARMS[cell.arm](lab, setting)
+        line: Found = {**_facts(trained), "factor": known["factor"], "measured": {}}
+        scales = [1.0]
+        if cell.arm in WITH_GRID:
+            began = time.perf_counter()
+            sizes = bench.sizes(trained.update, [(domain, 1.0)], known)
+            chosen, reason = frontier.choose(sizes)
+            line |= {
+                "chosen": chosen,
+                "reason": reason,
+                "sizes": [dataclasses.asdict(size) for size in sizes],
+                "choice_seconds": round(time.perf_counter() - began, 2),
+            }
+            scales.append(chosen)
+        if cell.arm == "ours":
+            line["prepare_seconds"] = bench.prepare_seconds
+        for scale in dict.fromkeys(scales):
+            lab.put(trained.update, scale)
+            line["measured"][f"{scale:g}"] = {
+                "quality": pack(lab.quality(domain, domain.test)),
+                "probes": pack(lab.probes(bench.test_probes)),
+                "kl_general": bench.general_divergence(),
+                "kl_domain": lab.divergence(domain_logprobs, kl_rows),
+            }
+        lab.put(trained.update)
+        line["generated_agreement"] = lab.generated_agreement(bench.test_probes)
+        return line
+
+    def _stage(self, cell: Cell, bench: Bench, known: Found) -> Found:
+        lab, order = bench.lab, ORDERS[cell.place]
+        domain, learnt = self.domain(order[cell.stage - 1]), order[: cell.stage - 1]
+        total: dict[str, Tensor] = {}
+        setting = self._setting(cell, bench, domain, factor=known["factor"])
+        if cell.stage > 1:
+            before = dataclasses.replace(cell, stage=cell.stage - 1)
+            total = load_file(self.state(before), device=self.place.device)
+            lab.begin_at(total)
+        if cell.arm == "ours" and learnt:
+            past = self._past(cell, bench, learnt)
+            held = setting.retention
+            if held is not None:
+                setting = dataclasses.replace(
+                    setting, retention=dataclasses.replace(held, past=past)
+                )
+        trained = ARMS[cell.arm](lab, setting)
+        scale, reason, sizes = 1.0, "always the whole update", []
+        if cell.arm == "ours":
+            seen = [self.domain(name) for name in (*learnt, domain.name)]
+            sizes = bench.sizes(trained.update, [(one, 1 / len(seen)) for one in seen], known)
+            scale, reason = frontier.choose(sizes)
+        lab.put(trained.update, scale)
+        quality = {
+            name: pack(lab.quality(one, one.test[: self.place.sizes.sequence_test]))
+            for name in order
+            for one in [self.domain(name)]
+        }
+        self.state(cell).parent.mkdir(parents=True, exist_ok=True)
+        save_file(
+            {
+                name: part.contiguous().cpu()
+                for name, part in lab.total(trained.update, scale).items()
+            },
+            self.state(cell),
+        )
+        return {
+            **_facts(trained),
+            "factor": known["factor"],
+            "domain": domain.name,
+            "chosen": scale,
+            "reason": reason,
+            "sizes": [dataclasses.asdict(size) for size in sizes],
+            "quality": quality,
+            "probes": pack(lab.probes(bench.test_probes)),
+            "kl_general": bench.general_divergence(),
+        }
+
+    def state(self, cell: Cell) -> Path:
+        """Return the file with how far the weights are from the base after a stage."""
+        return state_file(self.place.work, cell)
+
+    def _past(self, cell: Cell, bench: Bench, learnt: Sequence[str]) -> tuple[SoftRow, ...]:
+        """Return a tenth of each learnt domain's prompts, answered rightly by the weights as they are."""
+        rows: list[TrainingRow] = []
+        for name in learnt:
+            domain = self.domain(name)
+            examples = domain.train(cell.seed)
+            kept: Sequence[Example] = examples[: max(1, round(PAST_BUFFER * len(examples)))]
+            for example, (text, score) in zip(kept, bench.lab.answers(domain, kept), strict=True):
+                if score >= PAST_PASS_SCORE:
+                    rows.append(TrainingRow(prompt=domain.prompt(example), answer=text))
+        base = bench.lab.base
+        encoded = encode_rows(base.loaded.chat, rows, max_length=base.context_tokens)
+        tokens: list[TokenRow] = list(encoded.rows.values())
+        top_k = RetentionSpec().top_k
+        module = base.loaded.network.module
+        return soft_rows(module, tokens, top_k=top_k, batch_tokens=8192)
+
+    def _time(self, cell: Cell, bench: Bench, known: Found) -> Found:
+        domain = self.domain(cell.place)
+        setting = self._setting(cell, bench, domain, factor=known["factor"])
+        return {**_facts(ARMS[cell.arm](bench.lab, setting)), "factor": known["factor"]}
+
+
+@dataclass
+class Bench:
+    """A base with everything that is measured of it more than once."""
+
+    name: str
+    lab: Lab
+    place: Place
+    _made: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def dev_probes(self) -> tuple[Probe, ...]:
+        return probe_items(self.place.sizes.probes, DEV_PROBE_SEED)
+
+    @cached_property
+    def test_probes(self) -> tuple[Probe, ...]:
+        return probe_items(self.place.sizes.probes, TEST_PROBE_SEED)
+
+    @cached_property
+    def pool(self) -> tuple[TrainingRow, ...]:
+        """The base's conversations with itself, for replay."""
+        return self._pool("replay", self.place.sizes.pool, POOL_SEED)
+
+    @cached_property
+    def _kl_rows(self) -> tuple[TrainingRow, ...]:
+        return self._pool("kl", min(KL_ROWS, self.place.sizes.pool), KL_POOL_SEED)
+
+    @cached_property
+    def _kl_reference(self) -> list[Tensor]:
+        return self.lab.logprobs(self._kl_rows)
+
+    def prepare(self) -> None:
+        """Compute, on the untouched base, what later weights are compared with."""
+        _ = (self.pool, self._kl_reference)
+
+    @property
+    def pool_seconds_and_size(self) -> Found:
+        """How long the pool took, how many conversations it has, and what was left out of it."""
+        return json.loads(self._pool_file("replay").read_text())["made"]
+
+    @cached_property
+    def held(self) -> Retention:
+        """What `ours` holds on to: Freehold's defaults on the pool. Asked for on the untouched base."""
+        began = time.perf_counter()
+        spec = RetentionSpec()
+        held = retention(spec, self.pool[: spec.prompts], base=self.lab.base)
+        self._made["soft"] = time.perf_counter() - began
+        return held
+
+    @property
+    def prepare_seconds(self) -> float:
+        """What retention costs once for a base: the pool and its soft targets."""
+        return round(self._made.get("soft", 0.0) + self.pool_seconds_and_size["seconds"], 2)
+
+    def general_divergence(self) -> float:
+        """Return the forward KL from the base on its own answers to prompts of its own, kept apart."""
+        return self.lab.divergence(self._kl_reference, self._kl_rows)
+
+    def sizes(
+        self,
+        update: Mapping[str, Tensor],
+        domains: Sequence[tuple[Domain, float]],
+        known: Found,
+        *,
+        grid: Sequence[float] = frontier.GRID,
+    ) -> list[frontier.Size]:
+        """Return dev quality (weighted over domains) and general loss of each size of an update."""
+        families = [probe.family for probe in self.dev_probes]
+        before = known["dev_probes"]
+        found: list[frontier.Size] = []
+        for scale in grid:
+            self.lab.put(update, scale)
+            quality = 0.0
+            for domain, weight in domains:
+                scores = self.lab.quality(domain, domain.dev)
+                quality += weight * 100 * sum(scores) / len(scores)
+            after = self.lab.probes(self.dev_probes)
+            found.append(
+                frontier.size_of(scale, quality, before=before, after=after, families=families)
+            )
+        return found
+
+    def _pool(self, kind: str, prompts: int, seed: int) -> tuple[TrainingRow, ...]:
+        file = self._pool_file(kind)
+        if not file.exists():
+            self._make_pool(file, prompts, seed)
+        rows = json.loads(file.read_text())["rows"]
+        return tuple(TrainingRow.from_json(json.dumps(row)) for row in rows)
+
+    def _pool_file(self, kind: str) -> Path:
+        return pool_file(self.place.work, self.name, kind)
+
+    def _make_pool(self, file: Path, prompts: int, seed: int) -> None:
+        held_out = {
+            _plain(probe.messages[-1].content) for probe in (*self.dev_probes, *self.test_probes)
+        }
+        began = time.perf_counter()
+        pool = self_prompts(
+            self.lab.base,
+            PoolSpec(prompts=prompts, seed=seed),
+            avoid=lambda text: _plain(text.rpartition("\n")[2]) in held_out,
+        )
+        made = {
+            "seconds": round(time.perf_counter() - began, 2),
+            "conversations": len(pool.rows),
+            "dropped": pool.dropped,
+        }
+        content = {"made": made, "rows": [row.to_json() for row in pool.rows]}
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(content))
+        draft.replace(file)
+
+
+def pool_file(work: Path, base: str, kind: str) -> Path:
+    """Return where a base's conversations with itself are kept."""
+    return work / f"pool-{base}-{kind}.json"
+
+
+def state_file(work: Path, cell: Cell) -> Path:
+    """Return where the weights after a stage are kept for the next one."""
+    return work / "states" / f"{cell.id.replace('/', '-')}.safetensors"
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())
+
+
+def _facts(trained: Trained) -> Found:
+    return {
+        "learning_rate": trained.learning_rate,
+        "seconds": round(trained.seconds, 3),
+        "tokens": trained.tokens,
+        "replay_tokens": trained.replay_tokens,
+        "steps": trained.steps,
+        "distance": round(distance(trained.update), 4),
+        "curve": trained.curve,
+        "steering": trained.steering,
+        "peak_memory_bytes": trained.peak_memory_bytes,
+    }
+
+
+_worker: list[Worker] = []
+
+
+def open_worker(place: Place) -> None:
+    """Prepare this process."""
+    place.work.mkdir(parents=True, exist_ok=True)
+    _worker.append(Worker(place))
+
+
+def run_cell(cell: Cell, known: Found) -> Found:
+    """Measure a cell in this process."""
+    return _worker[0].run(cell, known)
