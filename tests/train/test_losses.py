@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,12 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def of_trl(name: str, module: str = "trl") -> Any:
+    """Return something of TRL, which is loaded only by the tests that compare with it."""
+    with quiet():
+        return getattr(importlib.import_module(module), name)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
@@ -132,9 +139,9 @@ def assert_same(
         with quiet():
             loss = loss_of()
             loss.backward()
-        weight = policy.get_decoder().embed_tokens.weight
-        assert isinstance(weight.grad, Tensor)
-        found.append((float(loss.detach()), weight.grad.clone()))
+        gradient = policy.get_input_embeddings().weight.grad
+        assert isinstance(gradient, Tensor)
+        found.append((float(loss.detach()), gradient.clone()))
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
     assert float(found[0][1].abs().max()) > 1e-4
     torch.testing.assert_close(found[0][1], found[1][1], rtol=1e-3, atol=1e-5)
@@ -149,7 +156,6 @@ def test_sft_and_dft_are_those_of_trl(
     ours: Callable[..., Tensor],
 ) -> None:
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
 
     rows = token_rows(5, 6)
     listed = [
@@ -160,9 +166,11 @@ def test_sft_and_dft_are_those_of_trl(
         for row in rows
     ]
     with quiet():
-        trainer = SFTTrainer(
+        trainer = of_trl("SFTTrainer")(
             model=policy,
-            args=SFTConfig(**settings_of(tmp_path), loss_type=name, completion_only_loss=True),
+            args=of_trl("SFTConfig")(
+                **settings_of(tmp_path), loss_type=name, completion_only_loss=True
+            ),
             train_dataset=Dataset.from_list(listed),
             processing_class=tokenizer,
         )
@@ -186,14 +194,12 @@ def test_dpo_is_that_of_trl(
     beta: float,
     sft_weight: float,
 ) -> None:
-    from trl import DPOConfig, DPOTrainer
-    from trl.trainer.dpo_trainer import DataCollatorForPreference
 
     with quiet():
-        trainer = DPOTrainer(
+        trainer = of_trl("DPOTrainer")(
             model=policy,
             ref_model=base,
-            args=DPOConfig(
+            args=of_trl("DPOConfig")(
                 **settings_of(tmp_path),
                 beta=beta,
                 loss_type=["sigmoid", "sft"],
@@ -215,7 +221,9 @@ def test_dpo_is_that_of_trl(
     # are the same for one pair, and without this term for a whole batch.
     parts = [slice(i, i + 1) for i in range(4)] if sft_weight else [slice(0, 4)]
     for part in parts:
-        inputs = DataCollatorForPreference(pad_token_id=0)(listed[part])
+        inputs = of_trl("DataCollatorForPreference", "trl.trainer.dpo_trainer")(pad_token_id=0)(
+            listed[part]
+        )
         batch = answers_batch(rows[part], policy, base)
         objective = Dpo(beta=beta, sft_weight=sft_weight)
         assert_same(
@@ -232,15 +240,13 @@ def test_kto_is_that_of_trl(
     tmp_path: Path,
 ) -> None:
     from datasets import Dataset
-    from trl import KTOConfig, KTOTrainer
-    from trl.trainer.kto_trainer import DataCollatorForUnpairedPreference
 
     weights = (1.3, 0.8)
     with quiet():
-        trainer = KTOTrainer(
+        trainer = of_trl("KTOTrainer")(
             model=policy,
             ref_model=base,
-            args=KTOConfig(
+            args=of_trl("KTOConfig")(
                 **settings_of(tmp_path),
                 beta=0.3,
                 desirable_weight=weights[0],
@@ -257,7 +263,7 @@ def test_kto_is_that_of_trl(
         )
     rows = answers_rows(11, 5)
     is_good = [True, False, False, True, True]
-    inputs = DataCollatorForUnpairedPreference(pad_token_id=0)(
+    inputs = of_trl("DataCollatorForUnpairedPreference", "trl.trainer.kto_trainer")(pad_token_id=0)(
         [
             {
                 "prompt_ids": list(row.prompt),
@@ -309,11 +315,9 @@ def test_simpo_is_that_of_trl(
     sft_weight: float,
 ) -> None:
     with quiet():
-        from trl.experimental.cpo import CPOConfig, CPOTrainer
-
-        trainer = CPOTrainer(
+        trainer = of_trl("CPOTrainer", "trl.experimental.cpo")(
             model=policy,
-            args=CPOConfig(
+            args=of_trl("CPOConfig", "trl.experimental.cpo")(
                 **settings_of(tmp_path),
                 loss_type="simpo",
                 beta=2.0,
@@ -339,11 +343,9 @@ def test_orpo_is_that_of_trl(
     policy: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
 ) -> None:
     with quiet():
-        from trl.experimental.orpo import ORPOConfig, ORPOTrainer
-
-        trainer = ORPOTrainer(
+        trainer = of_trl("ORPOTrainer", "trl.experimental.orpo")(
             model=policy,
-            args=ORPOConfig(**settings_of(tmp_path), beta=0.4),
+            args=of_trl("ORPOConfig", "trl.experimental.orpo")(**settings_of(tmp_path), beta=0.4),
             train_dataset=dummy_pairs(),
             processing_class=tokenizer,
         )
@@ -369,12 +371,17 @@ def test_orpo_is_that_of_trl(
     )
 
 
+@dataclass(frozen=True)
+class Scored:
+    """TRL's trainer, and the rewards that it was given."""
+
+    trainer: Any
+    rewards: list[float]
+
+
 @pytest.fixture
-def grpo_trainer(
-    policy: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> Any:
+def grpo(policy: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Scored:
     from datasets import Dataset
-    from trl import GRPOConfig, GRPOTrainer
 
     seen: list[float] = []
 
@@ -383,10 +390,10 @@ def grpo_trainer(
         return seen[-len(completions) :]
 
     with quiet():
-        trainer = GRPOTrainer(
+        trainer = of_trl("GRPOTrainer")(
             model=policy,
             reward_funcs=reward,
-            args=GRPOConfig(
+            args=of_trl("GRPOConfig")(
                 **settings_of(tmp_path),
                 num_generations=4,
                 per_device_train_batch_size=8,
@@ -397,16 +404,15 @@ def grpo_trainer(
             train_dataset=Dataset.from_list([{"prompt": f"thing {n}"} for n in range(4)]),
             processing_class=tokenizer,
         )
-    trainer.seen_rewards = seen
-    return trainer
+    return Scored(trainer, seen)
 
 
 @pytest.mark.parametrize("is_old", [False, True])
 def test_grpo_is_that_of_trl_with_its_default_settings(
-    policy: PreTrainedModel, grpo_trainer: Any, is_old: bool
+    policy: PreTrainedModel, grpo: Scored, is_old: bool
 ) -> None:
-    assert grpo_trainer.loss_type == "dapo"
-    assert grpo_trainer.beta == 0
+    assert grpo.trainer.loss_type == "dapo"
+    assert grpo.trainer.beta == 0
     policy.eval()
     rows = token_rows(51, 4)
     advantages = torch.tensor([1.2, -0.4, -0.9, 0.5])
@@ -456,28 +462,26 @@ def test_grpo_is_that_of_trl_with_its_default_settings(
     assert_same(
         policy,
         lambda: Grpo(clip=(0.2, 0.3))(policy, batch) / batch.units,
-        lambda: grpo_trainer._compute_loss(policy, inputs),
+        lambda: grpo.trainer._compute_loss(policy, inputs),
     )
 
 
-def test_advantages_are_those_of_trl(grpo_trainer: Any) -> None:
+def test_advantages_are_those_of_trl(grpo: Scored) -> None:
     prompts = [{"prompt": f"thing {n}"} for n in range(2) for _ in range(4)]
     with quiet(), torch.random.fork_rng():
         torch.manual_seed(3)
-        theirs = grpo_trainer._generate_and_score_completions(prompts)["advantages"]
-    rewards = torch.tensor(grpo_trainer.seen_rewards).view(2, 4)
+        theirs = grpo.trainer._generate_and_score_completions(prompts)["advantages"]
+    rewards = torch.tensor(grpo.rewards).view(2, 4)
     assert len(set(rewards.flatten().tolist())) > 2
     torch.testing.assert_close(losses.group_advantages(rewards).flatten(), theirs)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.3, 0.5, 1.0])
 def test_divergences_are_those_of_trl(beta: float) -> None:
-    with quiet():
-        from trl.experimental.gkd import GKDTrainer
-
+    trainer = of_trl("GKDTrainer", "trl.experimental.gkd")
     draw = torch.Generator().manual_seed(8)
     teacher, student = (3 * torch.randn(1, 7, 50, generator=draw) for _ in range(2))
-    theirs = GKDTrainer.generalized_jsd_loss(student, teacher, beta=beta, reduction="sum")
+    theirs = trainer.generalized_jsd_loss(student, teacher, beta=beta, reduction="sum")
     p, q = torch.log_softmax(teacher[0], -1), torch.log_softmax(student[0], -1)
     assert float(losses.jsd(p, q, beta=beta).sum()) == pytest.approx(float(theirs), abs=1e-5)
     direct = {0.0: losses.forward_kl, 1.0: losses.reverse_kl}.get(beta)

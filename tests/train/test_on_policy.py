@@ -12,7 +12,7 @@ from freehold.core.sections import DistilSpec, LoraSpec, RetentionSpec
 from freehold.core.snapshot import Example
 from freehold.models.local import LocalModel
 from freehold.train.distil import distil_lesson
-from freehold.train.objectives import RewardedBatch
+from freehold.train.objectives import RewardedBatch, head_of
 from freehold.train.on_policy import GrpoLesson, OnPolicyLesson, grpo_lesson
 from freehold.train.rows import TrainingRow
 
@@ -86,7 +86,7 @@ def test_samples_come_from_the_student_as_it_is_now(open_tiny: OpenTiny) -> None
     student = open_tiny()
     lesson = on_policy(student, open_tiny("qwen3"))
     with torch.no_grad():  # so sure of itself that a sample is its likeliest answer
-        student.loaded.network.module.get_output_embeddings().weight.mul_(1e5)
+        head_of(student.loaded.network.module).get_parameter("weight").mul_(1e5)
     batch = lesson.batch((0,), step=0)
     prompt = render(examples_of(1)[0]).prompt
     (greedy,) = student.generate([prompt], max_tokens=lesson.how.max_tokens)
