@@ -210,7 +210,9 @@ class _Writer:
     def __init__(self, base: LocalModel, spec: PoolSpec, attempt: int) -> None:
         self._base = base
         self._spec = spec
-        self._seed = int(digest_json("replay", [spec.seed, attempt]).removeprefix("sha256:")[:8], 16)
+        self._seed = int(
+            digest_json("replay", [spec.seed, attempt]).removeprefix("sha256:")[:8], 16
+        )
         self._calls = 0
 
     def write(self, talks: Sequence[_Talk], role: str, dropped: Counter[str]) -> None:

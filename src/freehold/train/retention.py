@@ -151,9 +151,7 @@ def replay_terms(
             return _some(held.general, wanted, f"general/{seed}/{step}", device)
 
         terms.append(
-            LossTerm(
-                "replay", kl_from_teacher, general, lambda: controller.weight, is_replay=True
-            )
+            LossTerm("replay", kl_from_teacher, general, lambda: controller.weight, is_replay=True)
         )
     if held.past and held.spec.past > 0:
         past_share = held.spec.past / (1 - held.spec.past)

@@ -17,7 +17,7 @@ from freehold.core.record import canonical_json, digest_json
 from freehold.core.sections import TuneSpec
 from freehold.models.door import Model
 from freehold.models.local import LocalModel
-from freehold.train.adapters import ADAPTERS, save_adapter
+from freehold.train.adapters import ADAPTERS, Tuned
 from freehold.train.batching import StepPlan
 from freehold.train.checkpoint import another_training, write_whole
 from freehold.train.effort import batch_tokens_for, evaluations_for, micro_tokens_for, recipe_for
@@ -38,7 +38,6 @@ from freehold.train.retention import ReplaySteering, Retention, divergence_on, r
 from freehold.train.soft import SoftRow
 
 if TYPE_CHECKING:
-    from peft import PeftModel
     from transformers import PreTrainedModel
 
 TUNED_FOLDER = "adapter"
@@ -129,12 +128,11 @@ def tune(
     job = _Job(spec, lesson, base, retention, folder, key)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
-        parameters = network.num_parameters()
-        adapted = ADAPTERS[spec.kind](network, spec, precision_for(network))
+        tuned = ADAPTERS[spec.kind](network, spec, precision_for(network))
         try:
-            result = _train(job, adapted, parameters, examiner=examiner, watch=watch)
+            result = _train(job, tuned, examiner=examiner, watch=watch)
         finally:
-            adapted.unload()
+            tuned.undo()
             network.eval()
     content = {"key": key, "result": result.to_json()}
     write_whole(folder / RESULT_FILE, canonical_json(content))
@@ -172,15 +170,9 @@ def _finished(file: Path, key: str) -> TrainingResult | None:
     return TrainingResult.from_json(json.dumps(content["result"]))
 
 
-def _train(
-    job: _Job,
-    adapted: PeftModel,
-    parameters: int,
-    *,
-    examiner: Examiner | None,
-    watch: Watch,
-) -> TrainingResult:
+def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) -> TrainingResult:
     network, spec, lesson = job.network, job.spec, job.lesson
+    parameters = tuned.base_parameters
     steps = StepPlan(
         lesson.lengths,
         batch_tokens=batch_tokens_for(spec, parameters),
@@ -192,7 +184,7 @@ def _train(
         parameters=parameters,
         steps_per_epoch=steps.in_epoch(0),
         max_length=max(lesson.lengths),
-        precision=precision_for(network),
+        precision=tuned.precision,
     )
     if examiner is not None:
         recipe = evaluations_for(
@@ -220,7 +212,7 @@ def _train(
             recipe=recipe,
             rows=len(lesson.lengths),
             dropped=len(lesson.dropped),
-            trainable_parameters=trainable_parameters(network),
+            trainable_parameters=tuned.trained_parameters,
             base_parameters=parameters,
             resumed_at=loop.resumed_at,
         )
@@ -228,8 +220,13 @@ def _train(
     done = loop.run()
     if done.stopped is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
-    save_adapter(adapted, job.folder / TUNED_FOLDER, base=job.base.name)
-    return _result(job, recipe, done, parameters)
+    tuned.save(
+        job.folder / TUNED_FOLDER,
+        base=job.base.name,
+        base_digest=job.base.digest,
+        tokenizer=job.base.files.folder,
+    )
+    return _result(job, tuned, recipe, done)
 
 
 def _lesson_term(lesson: Lesson, steps: StepPlan) -> LossTerm:
@@ -275,11 +272,6 @@ def _eyes(
     )
 
 
-def trainable_parameters(network: PreTrainedModel) -> int:
-    """Return how many parameters are trained."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
 def precision_for(network: PreTrainedModel) -> Precision:
     """Return bfloat16 where the hardware multiplies it faster than float32, else float32.
 
@@ -295,8 +287,8 @@ def precision_for(network: PreTrainedModel) -> Precision:
     return "bfloat16" if has.get("amx_bf16") or has.get("avx512_bf16") else "float32"
 
 
-def _result(job: _Job, recipe: Recipe, done: LoopResult, parameters: int) -> TrainingResult:
-    trained = trainable_parameters(job.network)
+def _result(job: _Job, tuned: Tuned, recipe: Recipe, done: LoopResult) -> TrainingResult:
+    trained = tuned.trained_parameters
     return TrainingResult(
         adapter=TUNED_FOLDER,
         recipe=recipe,
@@ -319,9 +311,9 @@ def _result(job: _Job, recipe: Recipe, done: LoopResult, parameters: int) -> Tra
         rows=len(job.lesson.lengths),
         dropped=job.lesson.dropped,
         trainable_parameters=trained,
-        base_parameters=parameters,
+        base_parameters=tuned.base_parameters,
         floating_point_operations=lora_flops(
-            base_parameters=parameters, adapter_parameters=trained, tokens=done.tokens
+            base_parameters=tuned.base_parameters, adapter_parameters=trained, tokens=done.tokens
         ),
         peak_memory_bytes=done.peak_memory_bytes,
     )
