@@ -85,6 +85,11 @@ CODES: Mapping[str, str] = {
     "TRN-025": "The reward of a sampled answer is no number. The scorer of the task is the reward.",
     "TRN-026": "Two adapters can be joined into one where both are plain LoRA (kind lora, rslora, qlora or"
     " osf) on one base. The updates of the other kinds do not add up to one of theirs.",
+    "TRN-040": "A training can go on from a folder in .freehold/adapters/ that Freehold wrote: it holds"
+    " lineage.json and buffer.jsonl beside the adapter. This one lacks them, or they are damaged.",
+    "TRN-041": "Only the `lora` rung goes on after another training: its update is added to the one"
+    " before it, exactly. The other rungs start from the base.",
+    "TRN-042": "The rung needs something that is missing. The message names it.",
     "DAT-001": "A file of examples does not exist. Paths start at the folder of task.yaml, or at the"
     " folder you are in when there is none.",
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",
@@ -135,6 +140,8 @@ CODES: Mapping[str, str] = {
     "USE-006": "A flag or an argument is missing its value, or has a value that is not possible.",
     "USE-007": "A file or folder would be overwritten. Move it away; where `-y` is offered, that"
     " overwrites it.",
+    "USE-008": "The training is not finished, so there is nothing to show yet. The same command goes on"
+    " with it.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

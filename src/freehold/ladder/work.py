@@ -164,8 +164,8 @@ class Workshop:
 
     def kept(self, before: Model, after: Model, *, items: int, seed: int) -> Kept:
         """Return the kept ability of `after`, paired with `before` on the same fresh probes."""
-        first = self._probes(before, items=items, seed=seed, detail="base")
-        second = self._probes(after, items=items, seed=seed, detail="candidate")
+        first = self.probes(before, items=items, seed=seed, detail="base")
+        second = self.probes(after, items=items, seed=seed, detail="candidate")
         return kept(
             first.results,
             second.results,
@@ -174,7 +174,8 @@ class Workshop:
             rng=np.random.default_rng(seed),
         )
 
-    def _probes(self, model: Model, *, items: int, seed: int, detail: str) -> ProbeRun:
+    def probes(self, model: Model, *, items: int, seed: int, detail: str) -> ProbeRun:
+        """Return the results of a model on the probes of a seed; asked once, then found again."""
         key = self._key("probes", [model.digest, items, seed])
         found = self.tools.store.recall(key, ProbeRun)
         if found is not None:

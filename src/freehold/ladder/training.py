@@ -1,0 +1,620 @@
+"""One training by itself: a rung built with its ability kept, measured on dev, and kept as an adapter folder.
+
+Typing the same command again resumes, or shows what was finished. A training can go on after another
+one, on the next domain: it starts from base and adapter, rehearses the domains before, and its adapter
+is the exact sum of both, for the untouched base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+import numpy as np
+from pydantic import JsonValue
+
+from freehold import __version__
+from freehold.core.candidate import Candidate
+from freehold.core.errors import ModelError, UsageError
+from freehold.core.measure import Estimate, Frontier, Kept, Result, Run
+from freehold.core.outcome import Scored
+from freehold.core.record import Record, digest_bytes, digest_json
+from freehold.core.sections import RungName
+from freehold.core.snapshot import DevSplit, Example
+from freehold.core.transfer import BASE_STAGE, Cell, Transfer, TransferMatrix
+from freehold.evaluate.continual import transfer
+from freehold.evaluate.estimates import Claim, evidence
+from freehold.evaluate.probes import MAX_TOKENS, ProbeResult, kept, probe_items
+from freehold.evaluate.runner import Journal, Meter, run_candidate
+from freehold.evaluate.scorers import scorer
+from freehold.evaluate.statistics import estimate
+from freehold.ladder.domains import Domain, Lineage, lineage_files, new_domain, read_lineage
+from freehold.ladder.events import Phase, Progress
+from freehold.ladder.prepare import Prepared
+from freehold.ladder.rung import Built, DevScore, Rung, Variant
+from freehold.ladder.rungs import RUNGS
+from freehold.ladder.tools import Continuation, Models, Tools
+from freehold.ladder.work import BuildRecord, Workshop
+from freehold.models.door import Generation, Model
+from freehold.store.blobs import write_durably
+from freehold.store.store import Store
+from freehold.train.records import Lost, TrainEvent, TrainingResult
+from freehold.train.rows import TrainingRow
+
+PREFIX = "t"
+ADAPTERS = "adapters"
+RESULT_FILE = "training.json"
+FRONTIER_FILE = "frontier.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+ADAPTER_FILES = ("adapter_config.json", ADAPTER_WEIGHTS, "freehold.json")
+RIGHT = 0.5
+"""An answer to a past domain is rehearsed if its own scorer gives it at least this."""
+MOST_SHOWN = 50
+"""At most so many forgotten probes are asked again, to show what is answered now."""
+
+
+class Training(Record):
+    """A finished training: what it was made of, what it reached on dev, and what it kept.
+
+    `after` is the digest of the training before it. `quality_before` is the base's, asked in the same
+    way. `lost` holds up to `MOST_SHOWN` of `lost_count` probes that the base answers right and the
+    candidate does not. `matrix` has the stages before this one too.
+    """
+
+    rung: RungName
+    task: str
+    task_digest: str
+    snapshot_digest: str
+    base: str
+    base_digest: str
+    after: str | None
+    after_name: str | None
+    candidate_digest: str
+    spec: dict[str, JsonValue]
+    result: TrainingResult
+    frontier: Frontier | None
+    quality: Estimate
+    quality_before: Estimate
+    kept: Kept
+    lost: tuple[Lost, ...]
+    lost_count: int
+    matrix: TransferMatrix
+    transfer: Transfer
+    rehearsed: int
+    build_seconds: float
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class TrainingStarted:
+    """The training has its id. `is_known`: it was finished before."""
+
+    training_id: str
+    task: str
+    rung: str
+    train_examples: int
+    is_known: bool
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Something happened in the training loop."""
+
+    event: TrainEvent
+
+
+@dataclass(frozen=True)
+class TrainingDone:
+    """The training is finished and measured."""
+
+    training: Training
+
+
+TrainingEvent: TypeAlias = TrainingStarted | Trained | Progress | TrainingDone
+
+
+@dataclass(frozen=True)
+class TrainingOrder:
+    """What is to be trained: a rung of a prepared task, after a training in `after` or from the base."""
+
+    prepared: Prepared
+    rung: RungName
+    after: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """A finished training, its id, and its adapter folder."""
+
+    training: Training
+    training_id: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class World:
+    """How a training meets the world. `should_stop` is asked between steps."""
+
+    store: Store
+    models: Models
+    clock: Callable[[], float]
+    on_event: Callable[[TrainingEvent], None]
+    should_stop: Callable[[], bool]
+
+
+def trained_rungs() -> tuple[RungName, ...]:
+    """Return the rungs that can be trained by themselves, in the order of the ladder."""
+    return tuple(name for name, rung in RUNGS.items() if rung.changes_weights and "+" not in name)
+
+
+def train_rung(order: TrainingOrder, world: World) -> TrainingOutcome:
+    """Train one rung, measure it, and leave `.freehold/adapters/t7/`.
+
+    Raises:
+        UsageError: the rung is none that is trained, or cannot go on after another training.
+        ModelError: `after` is no training, or one of another base; the base cannot be used.
+        MachineError: the disk is full.
+        KeyboardInterrupt: passed on; what was paid for is kept.
+    """
+    return _Training(order, world).run()
+
+
+def find_after(store: Store, name: str, *, project: Path) -> Path:
+    """Return the adapter folder that a person means by `t7` or by a path.
+
+    Raises:
+        UsageError: neither an id of this project nor a folder.
+    """
+    folder = project / name
+    if folder.is_dir():
+        return folder
+    handles = {handle.name for handle in store.ledger.handles(PREFIX)}
+    if name in handles and (store.folder / ADAPTERS / name).is_dir():
+        return store.folder / ADAPTERS / name
+    known = ", ".join(sorted(handles, key=lambda handle: (len(handle), handle))[-5:]) or "none yet"
+    raise UsageError(
+        "USE-002",
+        f"there is no training `{name}` in this project, and no such folder (known: {known})",
+        help="freehold train --after ../other-project/.freehold/adapters/t1",
+    )
+
+
+def finished_training(store: Store, name: str) -> TrainingOutcome:
+    """Return a finished training by its id.
+
+    Raises:
+        UsageError: there is no such training, or it is not finished.
+    """
+    handle = store.resolve(name, prefix=PREFIX)
+    found = store.recall(handle.key, Training)
+    if found is None:
+        raise UsageError(
+            "USE-008", f"{handle.name} is not finished", help="freehold train    goes on with it"
+        )
+    return TrainingOutcome(found, handle.name, store.folder / ADAPTERS / handle.name)
+
+
+class _Training:
+    """One training under way."""
+
+    def __init__(self, order: TrainingOrder, world: World) -> None:
+        self.order, self.world = order, world
+        self.prepared = order.prepared
+        self.task, self.snapshot = order.prepared.task, order.prepared.snapshot
+        self.store, self.clock, self.tell = world.store, world.clock, world.on_event
+        self.lineage: Lineage | None = None
+        self.past: tuple[Domain, ...] = ()
+        if order.after is not None:
+            self.lineage, self.past = read_lineage(order.after)
+        self.tools = Tools(
+            task=self.task,
+            train=self.snapshot.train,
+            passages=self.prepared.passages,
+            store=self.store,
+            models=world.models,
+            clock=self.clock,
+            on_progress=self.tell,
+            on_training=lambda event: self.tell(Trained(event)),
+            should_stop=world.should_stop,
+        )
+
+    def run(self) -> TrainingOutcome:
+        rung = self._rung()
+        self._check_base()
+        handle = self.store.handle(PREFIX, self.key)
+        found = self.store.recall(self.key, Training)
+        self.tell(
+            TrainingStarted(
+                training_id=handle.name,
+                task=self.task.name,
+                rung=rung.name,
+                train_examples=len(self.snapshot.train),
+                is_known=found is not None,
+            )
+        )
+        folder = self.store.folder / ADAPTERS / handle.name
+        if found is None:
+            found = self._train(rung, handle.name, folder)
+            self.store.remember(self.key, found)
+        elif not folder.is_dir():
+            self._write(self.store.get(found.candidate_digest, Candidate), folder)
+        self.tell(TrainingDone(found))
+        return TrainingOutcome(found, handle.name, folder)
+
+    @cached_property
+    def key(self) -> str:
+        """The name of this training: everything that decides it."""
+        kept_items = self.task.kept.to_json()
+        made_of: list[JsonValue] = [
+            __version__,
+            self.order.rung,
+            [variant.spec for variant in self._rung().variants(self.tools)],
+            self.task.question_digest,
+            self.task.metric.to_json(),
+            kept_items,
+            self.snapshot.digest,
+            self.tools.base().digest,
+            self._after_digest(),
+        ]
+        return digest_json("training of a rung", made_of)
+
+    # What is asked for -----------------------------------------------------------------------
+
+    def _rung(self) -> Rung:
+        names = trained_rungs()
+        if self.order.rung not in names:
+            raise UsageError(
+                "USE-006",
+                f"`{self.order.rung}` is no rung that is trained by itself; {', '.join(names)} are",
+                help="freehold train lora",
+            )
+        if self.lineage is not None and self.order.rung != "lora":
+            raise UsageError(
+                "TRN-041",
+                f"`{self.order.rung}` cannot go on after another training",
+                help=f"freehold train lora --after {self.lineage.name}",
+            )
+        return RUNGS[self.order.rung]
+
+    def _check_base(self) -> None:
+        base = self.tools.base()
+        if self.lineage is None or self.lineage.base_digest == base.digest:
+            return
+        raise ModelError(
+            "MDL-021",
+            f"{self.lineage.name} was trained on {self.lineage.base_id}"
+            f" ({self.lineage.base_digest[7:15]}...), and this task's base is {base.name}"
+            f" ({base.digest[7:15]}...)",
+            help=f"freehold train lora --after {self.order.after} -s model={self.lineage.base_id}",
+        )
+
+    def _after_digest(self) -> str | None:
+        if self.order.after is None or self.lineage is None:
+            return None
+        weights = digest_bytes((self.order.after / ADAPTER_WEIGHTS).read_bytes())
+        return digest_json("after", [self.lineage.digest, weights])
+
+    # Training --------------------------------------------------------------------------------
+
+    def _train(self, rung: Rung, name: str, folder: Path) -> Training:
+        tools, rung = self._continued(rung)
+        missing = rung.missing(tools)
+        if missing:
+            raise UsageError("TRN-042", f"{rung.name} cannot be trained: {missing}")
+        shop = Workshop(
+            tools=tools,
+            scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
+            dev=self.snapshot.dev,
+            confidence=self.task.bar.confidence,
+        )
+        built, model = self._choose(rung, shop)
+        domain = self._domain(built.candidate)
+        training = self._measured(built, model, domain=domain, shop=shop, name=name)
+        self.store.put(self.task)
+        self.store.put(self.snapshot)
+        lineage = Lineage(
+            training=self.key,
+            name=name,
+            base_id=self.task.base.id,
+            base_digest=self.tools.base().digest,
+            questions=(*(one.question for one in self.past), domain.question),
+            matrix=training.matrix,
+            probe_seed=self._probe_seed,
+            probe_items=self._probe_items,
+        )
+        self._write(built.candidate, folder, lineage_files(lineage, (*self.past, domain)))
+        return training
+
+    def _continued(self, rung: Rung) -> tuple[Tools, Rung]:
+        """Return tools and rung that go on after another training; the same ones where none was named."""
+        after, digest = self.order.after, self._after_digest()
+        if after is None or digest is None:
+            return self.tools, rung
+        waiting = Continuation(name=digest, adapter=after)
+        tools = replace(self.tools, after=waiting)
+        tools = replace(tools, after=replace(waiting, past=self._rehearsal(tools.start())))
+        inner_variants, inner_build = rung.variants, rung.build
+
+        def variants(given: Tools) -> tuple[Variant, ...]:
+            return _named_after(inner_variants(given), digest)
+
+        def build(variant: Variant, given: Tools, dev_score: DevScore) -> Built:
+            return _joined(inner_build(variant, given, dev_score), after, given)
+
+        return tools, replace(rung, variants=variants, build=build)
+
+    def _rehearsal(self, previous: Model) -> tuple[TrainingRow, ...]:
+        """Return rows of earlier domains, answered by the previous model and right by their own scorer.
+
+        Source: on-policy replay, arXiv:2605.29495: a model forgets less from its own right answers
+        than from the targets it once learnt, and wrong answers of its own harm.
+        """
+        rows: list[TrainingRow] = []
+        for domain in self.past:
+            run = self._asked(previous, domain, domain.rehearsal, phase="building")
+            answerer = domain.answerer(previous)
+            by_id = {example.id: example for example in domain.rehearsal}
+            for result in run.results:
+                if _is_right(result) and result.answer is not None:
+                    prompt = answerer.messages(by_id[result.example_id])
+                    rows.append(TrainingRow(prompt=prompt, answer=result.answer.raw))
+        return tuple(rows)
+
+    def _choose(self, rung: Rung, shop: Workshop) -> tuple[BuildRecord, Model]:
+        """Build every variant, and take the best on dev; the first of equals."""
+        found: list[tuple[float, BuildRecord, Model]] = []
+        variants = rung.variants(shop.tools)
+        for variant in variants:
+            built = shop.build(rung, variant)
+            model = shop.load(rung, built.candidate).model
+            if model is None:
+                raise TypeError(f"{rung.name} trains weights and has no model")
+            score = 0.0
+            if len(variants) > 1:
+                domain = self._domain(built.candidate)
+                run = self._asked(model, domain, domain.dev, phase="choosing on dev")
+                score = sum(run.scores.values()) / max(len(run.results), 1)
+            found.append((score, built, model))
+        _, built, model = max(found, key=lambda item: item[0])
+        return built, model
+
+    def _domain(self, candidate: Candidate) -> Domain:
+        return new_domain(
+            self.task,
+            self.snapshot,
+            root=self.prepared.root,
+            max_tokens=int(str(candidate.spec["max_tokens"])),
+            taken=[domain.name for domain in self.past],
+        )
+
+    def _write(
+        self, candidate: Candidate, folder: Path, more: dict[str, bytes] | None = None
+    ) -> None:
+        """Write the adapter folder; its config last, so that where it exists the folder is whole."""
+        files = {name: self.store.blobs.get(d) for name, d in candidate.artefacts.items()}
+        files.update(more or {})
+        for name in sorted(files, key=lambda name: (name.endswith("config.json"), name)):
+            write_durably(folder / name, files[name])
+
+    # Measuring -------------------------------------------------------------------------------
+
+    def _measured(
+        self, built: BuildRecord, model: Model, *, domain: Domain, shop: Workshop, name: str
+    ) -> Training:
+        base = self.tools.base()
+        before, after = (
+            shop.probes(one, items=self._probe_items, seed=self._probe_seed, detail=detail).results
+            for one, detail in ((base, "base"), (model, "candidate"))
+        )
+        found = kept(
+            before,
+            after,
+            confidence=self.task.bar.confidence,
+            seed=self._probe_seed,
+            rng=self._rng(),
+        )
+        lost = _lost_ids(before, after)
+        matrix = self._matrix(model, domain, name=name, before=before, after=after)
+        artefacts = built.candidate.artefacts
+        return Training(
+            rung=built.candidate.rung,
+            task=self.task.name,
+            task_digest=self.task.digest,
+            snapshot_digest=self.snapshot.digest,
+            base=self.task.base.id,
+            base_digest=base.digest,
+            after=self.lineage.training if self.lineage else None,
+            after_name=self.lineage.name if self.lineage else None,
+            candidate_digest=built.candidate.digest,
+            spec=built.candidate.spec,
+            result=TrainingResult.from_json(self.store.blobs.get(artefacts[RESULT_FILE])),
+            frontier=self._frontier(artefacts.get(FRONTIER_FILE)),
+            quality=_quality(matrix, len(matrix.stages) - 1, domain.name),
+            quality_before=_quality(matrix, 0, domain.name),
+            kept=found,
+            lost=self._forgotten(model, lost),
+            lost_count=len(lost),
+            matrix=matrix,
+            transfer=transfer(matrix, rng=self._rng(), confidence=self.task.bar.confidence),
+            rehearsed=sum(len(one.rehearsal) for one in self.past),
+            build_seconds=built.build_seconds,
+            versions=self.prepared.versions,
+        )
+
+    def _matrix(
+        self,
+        model: Model,
+        domain: Domain,
+        *,
+        name: str,
+        before: Sequence[ProbeResult],
+        after: Sequence[ProbeResult],
+    ) -> TransferMatrix:
+        """Return R[stage, domain] with this stage: every domain so far, and the new one on older weights."""
+        earlier = self.lineage.matrix if self.lineage else None
+        stages = earlier.stages if earlier else (BASE_STAGE,)
+        last = len(stages)
+        cells = [*(earlier.cells if earlier else ())]
+        general = [*(earlier.general if earlier else _general(0, before, self._confidence))]
+        cells.append(self._cell(0, self.tools.base(), domain))
+        if earlier is not None and self.order.after is not None:
+            adapter = str(self.order.after)
+            previous = self.task.base.model_copy(update={"adapter": adapter})
+            cells.append(self._cell(last - 1, self.world.models.base(previous), domain))
+        cells.extend(self._cell(last, model, one) for one in (*self.past, domain))
+        general.extend(_general(last, after, self._confidence))
+        return TransferMatrix(
+            stages=(*stages, name),
+            domains=(*(one.name for one in self.past), domain.name),
+            cells=tuple(cells),
+            general=tuple(general),
+        )
+
+    def _cell(self, stage: int, model: Model, domain: Domain) -> Cell:
+        task = domain.question.task
+        run = self._asked(model, domain, domain.dev, phase="choosing on dev")
+        judge = scorer(task.metric, task.output, root=Path(domain.question.root))
+        found = evidence(
+            run.results,
+            domain.dev,
+            scorer=judge,
+            claim=Claim(bar=task.bar.quality, confidence=self._confidence),
+            rng=self._rng(),
+        )
+        scores = run.scores if judge.aggregate == "mean" else {}
+        return Cell(stage=stage, column=domain.name, quality=found.quality, scores=scores)
+
+    def _asked(
+        self, model: Model, domain: Domain, examples: tuple[Example, ...], *, phase: Phase
+    ) -> Run:
+        """Return a model's run on examples of a domain; what was answered before is not asked again."""
+        question, split = domain.question, DevSplit(examples=examples)
+        task = question.task
+        made_of: list[JsonValue] = [
+            __version__,
+            model.digest,
+            split.digest,
+            task.question_digest,
+            task.metric.to_json(),
+            question.max_tokens,
+        ]
+        key = digest_json("domain run", made_of)
+        found = self.store.recall(key, Run)
+        if found is not None:
+            return found
+        ledger = self.store.ledger
+        known = [Result.from_json(text) for text in ledger.results(key).values()]
+        done = len(known)
+
+        def on_result(result: Result) -> None:
+            nonlocal done
+            ledger.keep_result(key, result.example_id, result.model_dump_json())
+            done += 1
+            self.tell(Progress(phase, done, len(examples), domain.name))
+
+        run = run_candidate(
+            model.digest,
+            split,
+            domain.answerer(model),
+            scorer=scorer(task.metric, task.output, root=Path(question.root)),
+            journal=Journal(known=known, on_result=on_result),
+            meter=Meter(clock=self.clock, latency_examples=0),
+            versions=self.prepared.versions,
+        )
+        self.store.remember(key, run)
+        return run
+
+    def _forgotten(self, model: Model, lost: Sequence[str]) -> tuple[Lost, ...]:
+        """Return forgotten probes with what the base said and what is said now."""
+        by_id = {probe.id: probe for probe in probe_items(self._probe_items, self._probe_seed)}
+        probes = [by_id[probe_id] for probe_id in lost[:MOST_SHOWN]]
+        answers = model.generate([probe.messages for probe in probes], max_tokens=MAX_TOKENS)
+        return tuple(
+            Lost(
+                family=probe.family,
+                prompt=probe.messages[-1].content,
+                before=probe.answer,
+                after=answer.text if isinstance(answer, Generation) else answer.message,
+            )
+            for probe, answer in zip(probes, answers, strict=True)
+        )
+
+    def _frontier(self, blob: str | None) -> Frontier | None:
+        return None if blob is None else Frontier.from_json(self.store.blobs.get(blob))
+
+    @property
+    def _confidence(self) -> float:
+        return self.task.bar.confidence
+
+    @property
+    def _probe_seed(self) -> int:
+        """A seed that is new for every first training, and the same for all that go on after it."""
+        if self.lineage is not None:
+            return self.lineage.probe_seed
+        return self.task.kept.seed or int(self.key.removeprefix("sha256:")[:8], 16)
+
+    @property
+    def _probe_items(self) -> int:
+        return self.lineage.probe_items if self.lineage is not None else self.task.kept.items
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.snapshot.seed)
+
+
+def _named_after(variants: Sequence[Variant], digest: str) -> tuple[Variant, ...]:
+    """Return the variants with what they go on from in their spec, so that nothing is mixed up."""
+    return tuple(Variant(one.name, {**one.spec, "after": digest}) for one in variants)
+
+
+def _joined(built: Built, after: Path, tools: Tools) -> Built:
+    """Return what was built with its adapter replaced by the sum of it and the one before."""
+    from freehold.train.join import join_lora
+
+    with TemporaryDirectory(prefix="joining-", dir=tools.store.folder) as place:
+        second, joined = Path(place) / "second", Path(place) / "joined"
+        for name in ADAPTER_FILES:
+            if name in built.files:
+                write_durably(second / name, built.files[name])
+        join_lora(after, second, joined)
+        files = {file.name: file.read_bytes() for file in sorted(joined.iterdir())}
+    return replace(built, files={**built.files, **files})
+
+
+def _is_right(result: Result) -> bool:
+    return isinstance(result.outcome, Scored) and result.outcome.score >= RIGHT
+
+
+def _general(stage: int, results: Sequence[ProbeResult], confidence: float) -> list[Cell]:
+    """Return one cell for every family of probes."""
+    cells: list[Cell] = []
+    for family in dict.fromkeys(result.family for result in results):
+        own = [result for result in results if result.family == family]
+        scores = {r.probe_id: r.outcome.score for r in own if isinstance(r.outcome, Scored)}
+        quality = estimate([r.outcome for r in own], binary=True, confidence=confidence)
+        cells.append(Cell(stage=stage, column=family, quality=quality, scores=scores))
+    return cells
+
+
+def _lost_ids(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> tuple[str, ...]:
+    """Return the probes that were right before and are not now."""
+    later = {result.probe_id: result.outcome for result in after}
+
+    def is_right(result: ProbeResult) -> bool:
+        return isinstance(result.outcome, Scored) and result.outcome.score == 1.0
+
+    def is_still_right(probe_id: str) -> bool:
+        outcome = later.get(probe_id)
+        return isinstance(outcome, Scored) and outcome.score == 1.0
+
+    return tuple(r.probe_id for r in before if is_right(r) and not is_still_right(r.probe_id))
+
+
+def _quality(matrix: TransferMatrix, stage: int, domain: str) -> Estimate:
+    found = matrix.cell(stage, domain)
+    if found is None:
+        raise KeyError(f"{domain} was not measured at stage {stage}")
+    return found.quality
