@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from freehold.cli.grammar import EXAMPLES, RUNGS, VERB_BY_NAME, VERBS, Flag, Verb, flags_of
+from freehold.cli.grammar import (
+    EXAMPLES,
+    RUNGS,
+    TRAINED_RUNGS,
+    VERB_BY_NAME,
+    VERBS,
+    Flag,
+    Verb,
+    flags_of,
+)
 
 LAST = "@last"
 BUNDLED_MODEL = "freehold/acorn"
@@ -96,8 +105,12 @@ def _offers(kind: str, project: Path) -> tuple[str, ...]:
     match kind:
         case "id":
             return _ids(project)
+        case "training":
+            return tuple(name for name in _ids(project) if name.startswith("t"))
+        case "rung":
+            return (*TRAINED_RUNGS, "scratch")
         case "model":
-            ids = _ids(project)
+            ids = tuple(name for name in _ids(project) if not name.startswith("t"))
             rungs = tuple(f"{name}/{rung}" for name in ids for rung in RUNGS)
             return (*ids, *rungs, BUNDLED_MODEL)
         case "code":

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["switch", "text", "count", "share", "choice"]
-Completes: TypeAlias = Literal["nothing", "file", "folder", "id", "model", "code", "example"]
+Completes: TypeAlias = Literal[
+    "nothing", "file", "folder", "id", "training", "rung", "model", "code", "example"
+]
 
 
 class Flag(NamedTuple):
@@ -56,6 +58,7 @@ class Verb(NamedTuple):
 
 EXAMPLES = ("ticket-routing",)
 RUNGS = ("baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora")
+TRAINED_RUNGS = ("lora", "prefer", "distil", "full")
 
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag(("-C", "--directory"), "work in DIR", kind="text", value="DIR", completes="folder"),
@@ -180,12 +183,13 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         name="report",
         arguments="[ID]",
-        summary="show a climb again, or the difference of two",
-        about="Shows the climb ID (c12), or the last one. Nothing is measured.",
+        summary="show a climb or a training again, or the difference of two climbs",
+        about="Shows the climb ID (c12), the training ID (t7), or the last climb. Nothing is measured.",
         examples=(
             ("freehold report", "the last climb"),
             ("freehold report c2 --against c1", "what got better, what broke"),
             ("freehold report --open", "the page, in the browser"),
+            ("freehold report t7", "a training: what it reached and kept"),
             ("freehold report c2 --format csv > c2.csv", "for a spreadsheet"),
         ),
         flags=(
@@ -227,6 +231,31 @@ VERBS: tuple[Verb, ...] = (
         at_least=1,
         at_most=1,
         completes="model",
+    ),
+    Verb(
+        name="train",
+        arguments="[RUNG]",
+        summary="train one rung with its ability kept",
+        about="Trains RUNG (lora where it is left out) on task.yaml, watches general ability while it\n"
+        "does, and writes .freehold/adapters/t1/, which PEFT and vLLM load as it is. Type it again\n"
+        "to resume. --after goes on with the adapter of another training, on this task's domain.",
+        examples=(
+            ("freehold train", "the lora rung"),
+            ("freehold train lora -s ladder.lora.effort=quick", "in less time"),
+            ("freehold train --after t7", "the next domain, the ones before kept"),
+            ("freehold train --after ../snips/.freehold/adapters/t1", "from another folder"),
+        ),
+        flags=(
+            Flag(
+                ("--after",),
+                "go on after training t7, or the one in a folder",
+                kind="text",
+                value="ID|FOLDER",
+                completes="training",
+            ),
+        ),
+        at_most=1,
+        completes="rung",
     ),
     Verb(
         name="train scratch",

@@ -33,6 +33,11 @@ class Pause:
         if callable(self._before) or isinstance(self._before, int):
             signal.signal(signal.SIGINT, self._before)
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether ^C was pressed."""
+        return self._is_asked
+
     def obey(self) -> None:
         """Stop here if ^C was pressed: what was finished is on disk."""
         if self._is_asked:

@@ -110,6 +110,8 @@ def _run(session: Session) -> int:
             from freehold.cli.verbs.report import run
         case "eval":
             from freehold.cli.verbs.evaluate import run
+        case "train":
+            from freehold.cli.verbs.train import run
         case "train scratch":
             from freehold.cli.verbs.train_scratch import run
         case _:

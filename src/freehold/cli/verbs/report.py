@@ -31,6 +31,10 @@ def run(session: Session) -> int:
         )
     from freehold.ladder.recall import finished_climb
 
+    if is_training(session.invocation.argument):
+        from freehold.cli.verbs.train import show_training
+
+        return show_training(session, str(session.invocation.argument))
     name = session.invocation.argument or LAST
     against = session.invocation.text("against")
     with open_store(session) as store:
@@ -40,6 +44,11 @@ def run(session: Session) -> int:
 
             return show_difference(session, outcome, finished_climb(store, against), store=store)
         return _show(session, outcome, store)
+
+
+def is_training(name: str | None) -> bool:
+    """Say whether an id is that of a training: `t7`."""
+    return name is not None and name.startswith("t") and name[1:].isdigit()
 
 
 def _show(session: Session, outcome: ClimbOutcome, store: Store) -> int:

@@ -1,0 +1,206 @@
+"""`freehold train`: one rung, with the kept-ability guard; `--after` goes on to the next domain."""
+
+from __future__ import annotations
+
+import json
+import webbrowser
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from freehold.cli.grammar import TRAINED_RUNGS
+from freehold.cli.interrupt import Pause
+from freehold.cli.parse import nearest
+from freehold.cli.session import Session
+from freehold.cli.training_files import write_page
+from freehold.cli.training_screen import open_training_screen
+from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
+from freehold.core.errors import UsageError
+from freehold.ladder.training import (
+    TrainingEvent,
+    TrainingOrder,
+    TrainingOutcome,
+    World,
+    find_after,
+    finished_training,
+    train_rung,
+    trained_rungs,
+)
+from freehold.ladder.training_view import finished_view, recipe_words, spec_of
+from freehold.report import findings, numbers
+from freehold.report.intake import snapshot_lines
+from freehold.report.lines import Line, Look, labelled, line, render
+from freehold.report.live_training import training_paused
+from freehold.report.problems import warning_lines
+from freehold.report.terminal import closing
+from freehold.report.training_text import training_json, training_summary
+from freehold.report.training_view import TrainingView
+
+if TYPE_CHECKING:
+    from freehold.core.sections import RungName
+    from freehold.ladder.prepare import Prepared
+    from freehold.ladder.tools import Models
+    from freehold.store.store import Store
+
+OK = 0
+INTERRUPTED = 130
+
+
+def run(session: Session) -> int:
+    """Train, and return 0, or 130 where it was paused."""
+    rung = _rung(session.invocation.argument or "lora")
+    resolved = session.task(None)
+    prepared = prepare_task(session, resolved, limit=session.invocation.number("limit"))
+    session.console.say(snapshot_lines(prepared.snapshot, prepared.task, **session.console.drawn))
+    if prepared.problems:
+        session.console.say(warning_lines(prepared.problems, **session.console.drawn))
+    after = session.invocation.text("after")
+    with ExitStack() as stack:
+        models = stack.enter_context(open_models(session))
+        if session.invocation.has("dry-run"):
+            plan = _plan(prepared, rung, after=after, models=models, look=session.console.look())
+            session.console.data(plan)
+            return OK
+        store = stack.enter_context(open_store(session))
+        folder = None if after is None else find_after(store, after, project=session.project)
+        order = TrainingOrder(prepared, rung, after=folder)
+        try:
+            outcome = _train(session, order, store=store, models=models)
+        except _Paused as stop:
+            session.console.complain(stop.message)
+            return INTERRUPTED
+        following = "freehold climb" if after is None else ""
+        _show(session, outcome, prepared_view(session, outcome, store), following=following)
+    return OK
+
+
+def show_training(session: Session, name: str) -> int:
+    """Print a finished training again; the page is written anew."""
+    with open_store(session) as store:
+        outcome = finished_training(store, name)
+        view = prepared_view(session, outcome, store)
+        _show(session, outcome, view, following="")
+    return OK
+
+
+def prepared_view(session: Session, outcome: TrainingOutcome, store: Store) -> TrainingView:
+    """Return what is shown of a finished training."""
+    from freehold.core.task import Task
+
+    task = store.get(outcome.training.task_digest, Task)
+    return finished_view(
+        outcome.training,
+        task,
+        training_id=outcome.training_id,
+        folder=_relative(outcome.folder, session.project),
+    )
+
+
+class _Paused(Exception):
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+def _rung(name: str) -> RungName:
+    names = trained_rungs()
+    for known in names:
+        if known == name:
+            return known
+    meant = nearest(name, [*names, *TRAINED_RUNGS])
+    raise UsageError(
+        "USE-006",
+        f"`{name}` is no rung that is trained by itself; {', '.join(names)} can be",
+        help=f"freehold train {meant}" if meant in names else "freehold train lora",
+    )
+
+
+def _train(
+    session: Session, order: TrainingOrder, *, store: Store, models: Models
+) -> TrainingOutcome:
+    screen = open_training_screen(
+        session.console,
+        order.prepared.task,
+        order.rung,
+        after=session.invocation.text("after"),
+        project=session.project,
+        clock=monotonic,
+    )
+    pause = Pause(screen.notice)
+
+    def on_event(event: TrainingEvent) -> None:
+        screen.show(event)
+        if not screen.is_stepping:
+            pause.obey()
+
+    world = World(
+        store=store,
+        models=models,
+        clock=monotonic,
+        on_event=on_event,
+        should_stop=lambda: pause.is_asked,
+    )
+    try:
+        with screen, pause:
+            return train_rung(order, world)
+    except KeyboardInterrupt:
+        screen.write_paused_page()
+        seen = screen.running.seen
+        view = seen.view() if seen.training_id else None
+        raise _Paused(training_paused(view, session.again)) from None
+
+
+def _show(
+    session: Session, outcome: TrainingOutcome, view: TrainingView, *, following: str
+) -> None:
+    written = write_page(session.project, view)
+    if session.invocation.has("open"):
+        webbrowser.open((session.project / written.path).resolve().as_uri())
+    console = session.console
+    if console.is_json:
+        shape = training_json(view, report_path=written.path)
+        console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
+        return
+    console.data(training_summary(view, **console.drawn))
+    console.data(render([line(f"Adapter  {view.folder}/")], console.look()))
+    command = following or f"freehold report {outcome.training_id} --open"
+    console.data(closing(written.path, written.size_bytes, following=command, look=console.look()))
+
+
+def _plan(
+    prepared: Prepared, rung: RungName, *, after: str | None, models: Models, look: Look
+) -> str:
+    """Return what would be trained, and what that would take on this machine; nothing is written."""
+    from freehold.cli.estimate import plan_rows
+
+    task, snapshot = prepared.task, prepared.snapshot
+    only = task.ladder.model_copy(update={"rungs": (rung,)})
+    alone = replace(prepared, task=task.model_copy(update={"ladder": only}))
+    row = plan_rows(alone, models=models)[0]
+    facts = [
+        ("rung", rung),
+        ("base", task.base.id),
+        ("after", after or "the base itself"),
+        ("instruction", findings.clip(task.instruction, 200)),
+        ("rows", f"{len(snapshot.train):,} train, {len(snapshot.dev):,} dev"),
+        *recipe_words(spec_of(task.ladder, rung), None),
+        ("guard", f"kept ≥ {numbers.bar_value(task.bar.kept)}"),
+    ]
+    if row.state == "skipped":
+        facts.append(("cannot", row.note))
+    else:
+        memory = "" if row.memory_gib is None else f" · {row.memory_gib:.2g} GiB"
+        dollars = numbers.money(row.dollars)
+        facts.append(("takes", f"≈ {numbers.rough(row.seconds)} · ≈ {dollars}{memory}"))
+    lines: list[Line] = [line(f"Plan for {task.name}; nothing was done.")]
+    for label, text in facts:
+        lines.extend(labelled(label, text, look=look, column=19))
+    return render(lines, look)
+
+
+def _relative(folder: Path, project: Path) -> str:
+    try:
+        return folder.resolve().relative_to(project.resolve()).as_posix()
+    except ValueError:
+        return str(folder)
