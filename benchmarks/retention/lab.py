@@ -128,15 +128,16 @@ class Lab:
         )
 
     def probes(self, probes: Sequence[Probe]) -> list[bool]:
-        """Return which probes would be answered rightly by greedy generation.
+        """Return which probes are answered rightly by greedy generation, almost without generating.
 
-        The right answer is read, and every next token must be the likeliest one, its end included:
-        that is greedy generation, save for another way to divide the same text into tokens.
+        The right answer is read, and every next token must be the likeliest one, its end included. Where
+        another token is likelier that could begin the same text, the answer is generated.
         """
         chat = self.base.loaded.chat
         rows = [TrainingRow(prompt=probe.messages, answer=probe.answer) for probe in probes]
         encoded = encode_rows(chat, rows, max_length=self.base.context_tokens).rows
         hits = [False] * len(probes)
+        unclear: list[int] = []
 
         def look(places: Sequence[int], logits_NV: Tensor, targets_N: Tensor) -> None:
             best_N = logits_NV.argmax(-1)
@@ -144,11 +145,29 @@ class Lab:
             for stop in chat.stop_ids:
                 is_right_N |= (targets_N == chat.end_id) & (best_N == stop)
             counts = [len(encoded[i].ids) - encoded[i].answer_start for i in places]
-            for place, part in zip(places, is_right_N.split(counts), strict=True):
-                hits[place] = bool(part.all())
+            parts = zip(best_N.cpu().split(counts), is_right_N.cpu().split(counts), strict=True)
+            for place, (best, is_right) in zip(places, parts, strict=True):
+                hits[place] = bool(is_right.all())
+                if not hits[place]:
+                    first = int(is_right.int().argmin())
+                    left = encoded[place].ids[encoded[place].answer_start + first : -1]
+                    if self._may_be_same(int(best[first]), left):
+                        unclear.append(place)
 
         self._pass(encoded, look)
+        for place, result in zip(
+            unclear, measure_probes(self.base, [probes[i] for i in unclear]), strict=True
+        ):
+            hits[place] = isinstance(result.outcome, Scored) and result.outcome.score == 1.0
         return hits
+
+    def _may_be_same(self, token: int, left: Sequence[int]) -> bool:
+        """Tell whether a token could begin the text of the tokens that are left of the right answer."""
+        chat = self.base.loaded.chat
+        written, wanted = chat.decode([token]).strip(), chat.decode(left).strip()
+        if token in chat.stop_ids:
+            return not wanted
+        return not written or "\ufffd" in written or wanted.startswith(written)
 
     def generated_agreement(self, probes: Sequence[Probe]) -> float:
         """Return the share of some probes on which `probes` says what free generation shows."""

@@ -40,7 +40,6 @@ from cells import (  # noqa: E402
 )
 
 TIMED = ("snips", "banking77")
-TIME_REPEATS = 3
 
 
 def main() -> None:
@@ -74,7 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=1e9)
-    parser.add_argument("--timing", action="store_true", help="one process, trainings alone")
+    parser.add_argument("--timing", action="store_true", help="trainings alone, --seeds times")
     parser.add_argument("--smoke", action="store_true")
     parser.add_argument("--table", action="store_true")
     return parser.parse_args()
@@ -114,7 +113,7 @@ class Run:
     def go(self) -> None:
         cells = self._times() if self.arguments.timing else self._cells()
         waiting = [cell for cell in cells if not self._is_done(cell)]
-        workers = 1 if self.arguments.timing else self.arguments.workers
+        workers = self.arguments.workers
         print(f"{len(waiting)} of {len(cells)} cells to do, {workers} workers", flush=True)
         context = multiprocessing.get_context("spawn")
         from work import open_worker
@@ -142,7 +141,7 @@ class Run:
             f"{left} cells left, {len(self.failed)} failed, {self._minutes():.1f} minutes",
             flush=True,
         )
-        os._exit(0)
+        os._exit(1 if self.failed else 0)
 
     def _cells(self) -> list[Cell]:
         chosen = plan(
@@ -165,11 +164,11 @@ class Run:
         ]
 
     def _times(self) -> list[Cell]:
-        """Return trainings to be timed alone; the arms take turns."""
+        """Return trainings to be timed, without measuring; the arms take turns."""
         return [
             Cell("time", base, domain, arm, seed=repeat)
             for base in self.place.bases
-            for repeat in range(TIME_REPEATS)
+            for repeat in range(self.sizes.seeds)
             for domain in TIMED
             for arm in self.arguments.arms
         ]

@@ -49,9 +49,9 @@ def _of_base(base: str, start: Found, lines: Sequence[Found]) -> str:
         f"## {base}",
         "",
         f"{start['parameters'] / 1e6:.1f} million parameters. It answers {100 * np.mean(probes):.1f}% of"
-        f" {len(probes):,} general test probes of {len(start['families'])} families rightly. Reading the"
-        f" right answer says the same as free generation on {100 * _agreement(lines):.2f}% of the probes"
-        f" where both were done. Its pool: {pool['conversations']} conversations in {pool['seconds']:.0f} s.",
+        f" {len(probes):,} test probes of {len(start['families'])} families rightly. The short way to score"
+        f" a probe agrees with free generation on {100 * _agreement(lines):.2f}% of those that were done both"
+        f" ways. Replay: {pool['conversations']} conversations, made in {pool['seconds']:.0f} s.",
         "",
     ]
     for domain in SINGLE_DOMAINS:
@@ -148,7 +148,7 @@ def _row(
 def _costs(
     own: Sequence[Found], naive: Sequence[Found], *, lines: Sequence[Found], domain: str
 ) -> tuple[str, str]:
-    """Return time and tokens against naive: from trainings timed alone, else (~) from shared ones."""
+    """Return time and tokens against naive: from timed trainings, else (~) from those of the cells."""
     arm, mark = own[0]["arm"], ""
     alone = {
         name: [
@@ -191,7 +191,7 @@ def _grids(by_arm: Mapping[str, Sequence[Found]]) -> list[str]:
         scales = [size["scale"] for size in lines[0]["sizes"]]
         mean = {
             key: [np.mean([line["sizes"][i][key] for line in lines]) for i in range(len(scales))]
-            for key in ("quality", "loss", "upper", "worst_upper")
+            for key in ("quality", "loss", "upper", "worst")
         }
         parts += [
             f"Sizes of the update of {arm}, on dev, mean over seeds:",
@@ -203,17 +203,24 @@ def _grids(by_arm: Mapping[str, Sequence[Found]]) -> list[str]:
                 for key, label in (
                     ("quality", "quality"),
                     ("loss", "general points lost"),
-                    ("upper", "its upper bound"),
-                    ("worst_upper", "worst family's upper bound"),
+                    ("upper", "its upper 95% bound"),
+                    ("worst", "worst family"),
                 )
             ),
             "",
             "Chosen: "
-            + "; ".join(f"seed {n['seed']}: {n['chosen']:g} ({n['reason']})" for n in lines)
+            + "; ".join(
+                f"seed {n['seed']}: {n['chosen']:g} ({'within' if _is_feasible(n) else 'not within'} the bar)"
+                for n in lines
+            )
             + ".",
             "",
         ]
     return parts
+
+
+def _is_feasible(line: Found) -> bool:
+    return next(s["is_feasible"] for s in line["sizes"] if s["scale"] == line["chosen"])
 
 
 def _sequence(order: str, start: Found, stages: Sequence[Found]) -> list[str]:

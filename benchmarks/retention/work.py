@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import frontier
+import numpy as np
 import torch
 from arms import ARMS, Setting, Trained
 from cells import ORDERS, SINGLE_DOMAINS, WITH_GRID, Cell, Found, Sizes, pack
@@ -22,19 +22,23 @@ from lab import KL_ROWS, Lab, distance, open_base
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from freehold.core.measure import Frontier, FrontierPoint
+from freehold.core.outcome import Scored
 from freehold.core.sections import RetentionSpec
 from freehold.core.snapshot import Example
-from freehold.evaluate.probes import Probe, probe_items
+from freehold.evaluate.operating_point import choose, frontier_point
+from freehold.evaluate.probes import Probe, ProbeResult, probe_items
 from freehold.train.replay import PoolSpec, self_prompts
-from freehold.train.retention import Retention, retention
-from freehold.train.rows import TokenRow, TrainingRow, encode_rows
-from freehold.train.soft import SoftRow, soft_rows
+from freehold.train.retention import Retention, past_rows, retention
+from freehold.train.rows import TrainingRow
+from freehold.train.soft import SoftRow
 
 DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
 POOL_SEED, KL_POOL_SEED = 7, 1009
 PAST_BUFFER = 0.1
 PAST_PASS_SCORE = 0.99
 DOMAIN_KL_ROWS = 64
+GRID = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,10 @@ class Worker:
             line = do[cell.kind](cell, bench, known)
         finally:
             bench.lab.begin_at({})
-        return {**cell.to_json(), **line, "cell_seconds": round(time.perf_counter() - began, 1)}
+            if self.place.device == "cuda":
+                torch.cuda.empty_cache()  # other processes share the card
+        spent = {"device": self.place.device, "cell_seconds": round(time.perf_counter() - began, 1)}
+        return {**cell.to_json(), **line, **spent}
 
     def _start(self, _cell: Cell, bench: Bench, _known: Found) -> Found:
         sizes = self.place.sizes
@@ -127,13 +134,8 @@ class Worker:
     def _ladder(self, cell: Cell, bench: Bench, known: Found) -> Found:
         domain = self.domain(cell.place)
         trained = ARMS[cell.arm](bench.lab, self._setting(cell, bench, domain, factor=cell.factor))
-        (size,) = bench.sizes(trained.update, [(domain, 1.0)], known, grid=(1.0,))
-        bench.lab.put(trained.update)
-        return {
-            **_facts(trained),
-            "dev_quality": size.quality,
-            "dev_size": dataclasses.asdict(size),
-        }
+        (point,) = bench.points(trained.update, [domain], known, grid=(1.0,))
+        return {**_facts(trained), "dev_quality": _size(point)["quality"], "dev_size": _size(point)}
 
     def _single(self, cell: Cell, bench: Bench, known: Found) -> Found:
         domain, lab = self.domain(cell.place), bench.lab
@@ -145,15 +147,9 @@ class Worker:
         scales = [1.0]
         if cell.arm in WITH_GRID:
             began = time.perf_counter()
-            sizes = bench.sizes(trained.update, [(domain, 1.0)], known)
-            chosen, reason = frontier.choose(sizes)
-            line |= {
-                "chosen": chosen,
-                "reason": reason,
-                "sizes": [dataclasses.asdict(size) for size in sizes],
-                "choice_seconds": round(time.perf_counter() - began, 2),
-            }
-            scales.append(chosen)
+            found = bench.frontier(trained.update, [domain], known)
+            line |= {**_chosen(found), "choice_seconds": round(time.perf_counter() - began, 2)}
+            scales.append(found.chosen)
         if cell.arm == "ours":
             line["prepare_seconds"] = bench.prepare_seconds
         for scale in dict.fromkeys(scales):
@@ -185,11 +181,11 @@ class Worker:
                     setting, retention=dataclasses.replace(held, past=past)
                 )
         trained = ARMS[cell.arm](lab, setting)
-        scale, reason, sizes = 1.0, "always the whole update", []
+        choice: Found = {"chosen": 1.0, "reason": "always the whole update"}
         if cell.arm == "ours":
             seen = [self.domain(name) for name in (*learnt, domain.name)]
-            sizes = bench.sizes(trained.update, [(one, 1 / len(seen)) for one in seen], known)
-            scale, reason = frontier.choose(sizes)
+            choice = _chosen(bench.frontier(trained.update, seen, known))
+        scale = choice["chosen"]
         lab.put(trained.update, scale)
         quality = {
             name: pack(lab.quality(one, one.test[: self.place.sizes.sequence_test]))
@@ -208,9 +204,7 @@ class Worker:
             **_facts(trained),
             "factor": known["factor"],
             "domain": domain.name,
-            "chosen": scale,
-            "reason": reason,
-            "sizes": [dataclasses.asdict(size) for size in sizes],
+            **choice,
             "quality": quality,
             "probes": pack(lab.probes(bench.test_probes)),
             "kl_general": bench.general_divergence(),
@@ -230,12 +224,7 @@ class Worker:
             for example, (text, score) in zip(kept, bench.lab.answers(domain, kept), strict=True):
                 if score >= PAST_PASS_SCORE:
                     rows.append(TrainingRow(prompt=domain.prompt(example), answer=text))
-        base = bench.lab.base
-        encoded = encode_rows(base.loaded.chat, rows, max_length=base.context_tokens)
-        tokens: list[TokenRow] = list(encoded.rows.values())
-        top_k = RetentionSpec().top_k
-        module = base.loaded.network.module
-        return soft_rows(module, tokens, top_k=top_k, batch_tokens=8192)
+        return past_rows(rows, bench.lab.base, top_k=RetentionSpec().top_k)
 
     def _time(self, cell: Cell, bench: Bench, known: Found) -> Found:
         domain = self.domain(cell.place)
@@ -300,27 +289,40 @@ class Bench:
         """Return the forward KL from the base on its own answers to prompts of its own, kept apart."""
         return self.lab.divergence(self._kl_reference, self._kl_rows)
 
-    def sizes(
+    def frontier(
+        self, update: Mapping[str, Tensor], domains: Sequence[Domain], known: Found
+    ) -> Frontier:
+        """Return every size of an update, and Freehold's choice; domains have as many dev rows each."""
+        points = self.points(update, domains, known, grid=GRID)
+        return choose(points, start=points[0].quality.mean or 0.0)
+
+    def points(
         self,
         update: Mapping[str, Tensor],
-        domains: Sequence[tuple[Domain, float]],
+        domains: Sequence[Domain],
         known: Found,
         *,
-        grid: Sequence[float] = frontier.GRID,
-    ) -> list[frontier.Size]:
-        """Return dev quality (weighted over domains) and general loss of each size of an update."""
-        families = [probe.family for probe in self.dev_probes]
-        before = known["dev_probes"]
-        found: list[frontier.Size] = []
+        grid: Sequence[float],
+    ) -> list[FrontierPoint]:
+        """Return what each size of an update gains and loses on dev."""
+        spec = RetentionSpec()
+        found: list[FrontierPoint] = []
         for scale in grid:
             self.lab.put(update, scale)
-            quality = 0.0
-            for domain, weight in domains:
-                scores = self.lab.quality(domain, domain.dev)
-                quality += weight * 100 * sum(scores) / len(scores)
-            after = self.lab.probes(self.dev_probes)
+            scores = {
+                f"{domain.name}/{place}": score
+                for domain in domains
+                for place, score in enumerate(self.lab.quality(domain, domain.dev))
+            }
             found.append(
-                frontier.size_of(scale, quality, before=before, after=after, families=families)
+                frontier_point(
+                    scale,
+                    scores,
+                    before=_results(self.dev_probes, known["dev_probes"]),
+                    after=_results(self.dev_probes, self.lab.probes(self.dev_probes)),
+                    limits=(spec.points, spec.family_points),
+                    rng=np.random.default_rng(0),
+                )
             )
         return found
 
@@ -339,17 +341,14 @@ class Bench:
             _plain(probe.messages[-1].content) for probe in (*self.dev_probes, *self.test_probes)
         }
         began = time.perf_counter()
-        pool = self_prompts(
-            self.lab.base,
-            PoolSpec(prompts=prompts, seed=seed),
-            avoid=lambda text: _plain(text.rpartition("\n")[2]) in held_out,
-        )
+        pool = self_prompts(self.lab.base, PoolSpec(prompts=prompts, seed=seed))
+        rows = [row for row in pool.rows if _plain(row.prompt[-1].content) not in held_out]
         made = {
             "seconds": round(time.perf_counter() - began, 2),
-            "conversations": len(pool.rows),
-            "dropped": pool.dropped,
+            "conversations": len(rows),
+            "dropped": pool.dropped | {"asks what a probe asks": len(pool.rows) - len(rows)},
         }
-        content = {"made": made, "rows": [row.to_json() for row in pool.rows]}
+        content = {"made": made, "rows": [row.to_json() for row in rows]}
         draft = file.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(content))
         draft.replace(file)
@@ -367,6 +366,30 @@ def state_file(work: Path, cell: Cell) -> Path:
 
 def _plain(text: str) -> str:
     return " ".join(text.casefold().split())
+
+
+def _results(probes: Sequence[Probe], hits: Sequence[bool]) -> list[ProbeResult]:
+    return [
+        ProbeResult(probe_id=probe.id, family=probe.family, outcome=Scored(score=float(hit)))
+        for probe, hit in zip(probes, hits, strict=True)
+    ]
+
+
+def _chosen(frontier: Frontier) -> Found:
+    sizes = [_size(point) for point in frontier.points]
+    return {"chosen": frontier.chosen, "reason": frontier.reason, "sizes": sizes}
+
+
+def _size(point: FrontierPoint) -> Found:
+    return {
+        "scale": point.scale,
+        "quality": round(100 * (point.quality.mean or 0.0), 3),
+        "loss": round(point.points_lost.mean, 3),
+        "upper": round(point.points_lost.high, 3),
+        "worst_family": point.worst_family,
+        "worst": round(point.worst_points.mean, 3),
+        "is_feasible": point.is_feasible,
+    }
 
 
 def _facts(trained: Trained) -> Found:
