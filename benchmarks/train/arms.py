@@ -55,7 +55,14 @@ def freehold_sft(setting: Setting) -> Measured:
     model = setting.open()
     rows = setting.encode(model, setting.rows)
     held_out = setting.encode(model, setting.held_out)
-    lesson = SftLesson("sft", tuple(rows), ("",) * len(rows), (), torch.device("cpu"))
+    lesson = SftLesson(
+        name="sft",
+        rows=tuple(rows),
+        names=("",) * len(rows),
+        dropped=(),
+        device=torch.device("cpu"),
+        network=model.loaded.network,
+    )
     before = held_out_loss(model, held_out)
     torch.manual_seed(SPEC.seed)
     lora(model.loaded.network.module, SPEC, setting.precision)

@@ -3,11 +3,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pytest
 import torch
 from transformers import PreTrainedModel
 
+from freehold.core.sections import TuneSpec
 from freehold.models.chat import ChatFormat
-from freehold.train.objectives import OBJECTIVES, Batch, collate, logits_where_loss_is
+from freehold.models.network import Network
+from freehold.train import objectives
+from freehold.train.adapters import ADAPTERS
+from freehold.train.answers import AnswersRow, collate_answers, collate_rows
+from freehold.train.objectives import (
+    OBJECTIVES,
+    Batch,
+    collate,
+    head_of,
+    logits_where_loss_is,
+)
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
 
 RowsOf = Callable[[int], Sequence[TrainingRow]]
@@ -80,3 +92,115 @@ def test_a_batch_counts_real_tokens_and_keeps_the_names_of_its_rows(
     assert batch.tokens == sum(len(row.ids) for row in rows)
     assert batch.names == ("0", "1", "2", "3", "4")
     assert batch.tokens_BT.numel() > batch.tokens
+
+
+def gradients_of(network: PreTrainedModel, batch: Batch) -> tuple[float, dict[str, torch.Tensor]]:
+    network.zero_grad(set_to_none=True)
+    loss = OBJECTIVES["sft"](network, batch)
+    loss.backward()
+    found = {n: p.grad.clone() for n, p in network.named_parameters() if p.grad is not None}
+    return float(loss.detach()), found
+
+
+@pytest.mark.parametrize("count", [1, 6])
+def test_a_start_that_is_read_once_changes_neither_loss_nor_gradients(
+    network: PreTrainedModel, chat: ChatFormat, rows_of: RowsOf, count: int
+) -> None:
+    encoded, plain = batch_of(chat, rows_of(count))
+    door = Network(network)
+    door.prove_masks()
+    assert door.mask_form is not None
+    shared = collate_rows(encoded, plain.names, door)
+    assert (shared.start is not None) == (count > 1)
+    if count > 1:
+        assert shared.tokens < plain.tokens
+    (loss, gradients), (wanted, plain_gradients) = (
+        gradients_of(network, batch) for batch in (shared, plain)
+    )
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert gradients.keys() == plain_gradients.keys()
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, plain_gradients[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_takes_no_masks_reads_every_row_whole(
+    network_of: Callable[[str], PreTrainedModel], chat: ChatFormat, rows_of: RowsOf
+) -> None:
+    encoded, plain = batch_of(chat, rows_of(4))
+    unproven = Network(network_of("llama"))
+    assert unproven.mask_form is None
+    found = collate_rows(encoded, plain.names, unproven)
+    assert found.sight is None and found.start is None
+    assert torch.equal(found.tokens_BT, plain.tokens_BT)
+    assert torch.equal(found.places_N, plain.places_N)
+    assert torch.equal(found.targets_N, plain.targets_N)
+
+
+def test_logits_in_parts_change_neither_loss_nor_gradients(
+    network_of: Callable[[str], PreTrainedModel],
+    chat: ChatFormat,
+    rows_of: RowsOf,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network = network_of("gemma3")
+    _, batch = batch_of(chat, rows_of(6))
+    whole, gradients = gradients_of(network, batch)
+    widest: list[int] = []
+    head_of(network).register_forward_hook(lambda _m, _i, out: widest.append(len(out)))
+    monkeypatch.setattr(objectives, "LOGIT_CELLS", 4 * 300)
+    parts, in_parts = gradients_of(network, batch)
+    assert max(widest) == 4 < batch.units
+    assert parts == pytest.approx(whole, rel=1e-6)
+    for name, gradient in in_parts.items():
+        torch.testing.assert_close(gradient, gradients[name], rtol=1e-4, atol=1e-6)
+
+
+def test_dft_weighs_each_token_by_what_the_model_thinks_of_it(
+    network_of: Callable[[str], PreTrainedModel], chat: ChatFormat, rows_of: RowsOf
+) -> None:
+    network = network_of("llama")
+    _, batch = batch_of(chat, rows_of(5))
+    with torch.no_grad():
+        logprobs_NV = torch.log_softmax(logits_where_loss_is(network, batch), -1)
+        found = float(OBJECTIVES["dft"](network, batch))
+    own_N = logprobs_NV[torch.arange(batch.units), batch.targets_N]
+    assert found == pytest.approx(float(-(own_N.exp() * own_N).sum()), rel=1e-5)
+
+
+def test_an_objective_that_compares_with_the_base_says_so_where_nothing_was_computed(
+    network_of: Callable[[str], PreTrainedModel], chat: ChatFormat, rows_of: RowsOf
+) -> None:
+    encoded, _ = batch_of(chat, rows_of(2))
+    rows = [AnswersRow(row.ids[: row.answer_start], ((7, 1), (8, 1))) for row in encoded]
+    network = network_of("llama")
+    batch = collate_answers(rows, ("a", "b"), Network(network))
+    for name, word in (("dpo", "reference"), ("kto", "judgement")):
+        with pytest.raises(ValueError, match=word):
+            OBJECTIVES[name](network, batch)
+
+
+@pytest.mark.parametrize("kind", ["lora", "rslora", "dora", "ia3", "prefix", "osf", "full"])
+def test_a_start_that_is_read_once_is_the_same_under_every_adapter(
+    network_of: Callable[[str], PreTrainedModel], chat: ChatFormat, rows_of: RowsOf, kind: str
+) -> None:
+    network = network_of("llama").requires_grad_(False)
+    encoded, plain = batch_of(chat, rows_of(5))
+    door = Network(network)
+    door.prove_masks()
+    torch.manual_seed(5)
+    spec = TuneSpec.model_validate({"kind": kind, "r": 4})
+    tuned = ADAPTERS[spec.kind](network, spec, "float32")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.randn(parameter.shape))
+    shared = collate_rows(encoded, plain.names, door)
+    assert shared.start is not None
+    (loss, gradients), (wanted, plain_gradients) = (
+        gradients_of(network, batch) for batch in (shared, plain)
+    )
+    tuned.undo()
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert gradients.keys() == plain_gradients.keys() and gradients
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(gradient, plain_gradients[name], rtol=1e-3, atol=1e-5)

@@ -91,14 +91,20 @@ def test_a_shared_prompt_changes_neither_log_probabilities_nor_gradients(
         torch.testing.assert_close(shared[name], apart[name], rtol=1e-3, atol=1e-4)
 
 
-def test_a_shared_prompt_costs_its_tokens_once(open_tiny: OpenTiny) -> None:
+def test_nothing_is_read_twice(open_tiny: OpenTiny) -> None:
     base = open_tiny()
     lesson = preference_lesson(pairs_of(4), base=base, spec=PreferSpec())
     apart = [sum(len(row.prompt) + len(a) for a in row.answers) for row in lesson.rows]
     assert all(one < other for one, other in zip(lesson.lengths, apart, strict=True))
+    alone = lesson.batch((3,), step=0)
+    assert alone.start is None
+    assert alone.tokens == alone.tokens_BT.numel() == lesson.lengths[3]
     batch = lesson.batch((0, 1, 2, 3), step=0)
-    assert batch.tokens == sum(lesson.lengths)
-    assert batch.tokens_BT.shape == (4, max(lesson.lengths))
+    assert batch.start is not None
+    shared = batch.start.tokens_1P.shape[1]
+    assert shared >= 16
+    assert batch.tokens == sum(lesson.lengths) - 3 * shared
+    assert batch.tokens_BT.shape == (4, max(lesson.lengths) - shared)
     assert len(batch.targets_N) == lesson.loss_tokens
     assert batch.units == 4
 

@@ -1,9 +1,10 @@
 # pyright: standard
-"""Several answers to one prompt as tokens, and as batches that read the prompt once.
+"""Answers to prompts as tokens, and as batches that read nothing twice.
 
 Where the network honours masks of ours, a row is the prompt followed by all its answers: each answer
-sees the prompt and itself, and its positions go on from the prompt's. Otherwise each answer stands
-behind a prompt of its own. Both give the same log-probabilities.
+sees the prompt and itself, and its positions go on from the prompt's. What all prompts of a batch
+start with (the system turn, mostly) is read once for all rows. Otherwise each answer stands behind a
+prompt of its own. Both give the same log-probabilities.
 
 Shapes: B rows, T tokens, N positions that carry loss, S answers, A answers of each row.
 """
@@ -18,9 +19,15 @@ import torch
 from torch import Tensor
 
 from freehold.core.message import Message
+from freehold.models.batching import common_prefix
+from freehold.models.calls import SHORTEST_PREFIX
 from freehold.models.chat import ChatFormat
 from freehold.models.network import Network
-from freehold.train.objectives import AnswersBatch, Sight, answer_logprobs
+from freehold.train.objectives import AnswersBatch, Batch, Sight, Start, answer_logprobs
+from freehold.train.rows import TokenRow
+
+LEAST_SAVED = 0.1
+"""The share of a batch's tokens that a common start must save, to be worth a pass of its own."""
 
 
 @dataclass(frozen=True)
@@ -64,85 +71,152 @@ def row_tokens(row: AnswersRow, network: Network) -> int:
     return len(row.prompt) + row.answer_tokens
 
 
+def collate_rows(rows: Sequence[TokenRow], names: Sequence[str], network: Network) -> Batch:
+    """Return rows as one batch on the device of the network, their common start once."""
+    cut = [AnswersRow(row.ids[: row.answer_start], (row.ids[row.answer_start :],)) for row in rows]
+    laid = _lay_out(cut, network)
+    return Batch(
+        tokens_BT=laid.tokens_BT,
+        places_N=laid.places_N,
+        targets_N=laid.targets_N,
+        names=tuple(names),
+        tokens=laid.tokens,
+        sight=laid.sight,
+        start=laid.start,
+    )
+
+
 def collate_answers(
     rows: Sequence[AnswersRow], names: Sequence[str], network: Network
 ) -> AnswersBatch:
     """Return the rows as one batch on the device of the network; answers in order, row by row."""
-    texts = _shared(rows) if network.mask_form is not None else _apart(rows)
+    laid = _lay_out(rows, network)
+    return AnswersBatch(
+        tokens_BT=laid.tokens_BT,
+        places_N=laid.places_N,
+        targets_N=laid.targets_N,
+        names=tuple(names),
+        tokens=laid.tokens,
+        sight=laid.sight,
+        start=laid.start,
+        answers_N=laid.answers_N,
+        answers=sum(len(row.answers) for row in rows),
+    )
+
+
+@dataclass(frozen=True)
+class _Laid:
+    """Rows as tensors; see `Batch` and `AnswersBatch`."""
+
+    tokens_BT: Tensor
+    places_N: Tensor
+    targets_N: Tensor
+    tokens: int
+    sight: Sight | None
+    start: Start | None
+    answers_N: Tensor
+
+
+def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
+    shared = 0
+    if network.mask_form is None:
+        rows = [AnswersRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
+    else:
+        shared = _shared_start(rows)
+    texts = [_Text(row.prompt, row.answers, shared) for row in rows]
     width = max(len(text.ids) for text in texts)
     tokens_BT = torch.zeros((len(texts), width), dtype=torch.long)
     places: list[int] = []
     targets: list[int] = []
     owners: list[int] = []
+    answer = 0
     for index, text in enumerate(texts):
         tokens_BT[index, : len(text.ids)] = torch.tensor(text.ids)
-        for answer, sources in zip(text.answers, text.sources, strict=True):
+        for ids, sources in zip(text.answers, text.sources, strict=True):
             places.extend(index * width + source for source in sources)
-            targets.extend(answer)
-            owners.extend([owners[-1] + 1 if owners else 0] * len(answer))
+            targets.extend(ids)
+            owners.extend([answer] * len(ids))
+            answer += 1
     device = network.device
-    return AnswersBatch(
+    is_plain = not shared and all(len(text.answers) == 1 for text in texts)
+    return _Laid(
         tokens_BT=tokens_BT.to(device),
         places_N=torch.tensor(places, device=device),
         targets_N=torch.tensor(targets, device=device),
-        names=tuple(names),
-        tokens=sum(len(text.ids) for text in texts),
-        sight=None if network.mask_form is None else _sight(texts, width, network),
+        tokens=shared + sum(len(text.ids) for text in texts),
+        sight=None if is_plain else _sight(texts, width, network),
+        start=_start(rows[0].prompt[:shared], network) if shared else None,
         answers_N=torch.tensor(owners, device=device),
-        answers=owners[-1] + 1,
     )
+
+
+def _shared_start(rows: Sequence[AnswersRow]) -> int:
+    """Return how many tokens all prompts start with, 0 where reading them once does not pay.
+
+    Every row keeps a token of its prompt, whose logits speak of the first tokens of its answers.
+    """
+    shared = min(common_prefix([row.prompt for row in rows]), min(len(r.prompt) for r in rows) - 1)
+    tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)
+    pays = shared >= SHORTEST_PREFIX and shared * (len(rows) - 1) >= LEAST_SAVED * tokens
+    return shared if pays else 0
 
 
 @dataclass(frozen=True)
 class _Text:
-    """A prompt with one answer or more behind it.
+    """A prompt with its answers behind it; the first `shared` tokens are read elsewhere.
 
     `sources` are the places whose logits speak of each answer's tokens.
     """
 
     prompt: tuple[int, ...]
     answers: tuple[tuple[int, ...], ...]
+    shared: int
 
     @property
     def ids(self) -> tuple[int, ...]:
-        return (*self.prompt, *chain.from_iterable(self.answers))
+        return (*self.prompt[self.shared :], *chain.from_iterable(self.answers))
 
     @property
     def sources(self) -> list[list[int]]:
-        ends = accumulate((len(answer) for answer in self.answers), initial=len(self.prompt))
+        own = len(self.prompt) - self.shared
+        starts = accumulate((len(answer) for answer in self.answers), initial=own)
         return [
-            [len(self.prompt) - 1, *range(start, start + len(answer) - 1)]
-            for start, answer in zip(ends, self.answers, strict=False)
+            [own - 1, *range(start, start + len(answer) - 1)]
+            for start, answer in zip(starts, self.answers, strict=False)
         ]
-
-
-def _apart(rows: Sequence[AnswersRow]) -> list[_Text]:
-    return [_Text(row.prompt, (answer,)) for row in rows for answer in row.answers]
-
-
-def _shared(rows: Sequence[AnswersRow]) -> list[_Text]:
-    return [_Text(row.prompt, row.answers) for row in rows]
 
 
 def _sight(texts: Sequence[_Text], width: int, network: Network) -> Sight:
     """Return positions and mask: a token sees its prompt, and of the answers only its own."""
+    shared = texts[0].shared
     positions_BT = torch.full((len(texts), width), -1, dtype=torch.long)
     branches_BT = torch.zeros((len(texts), width), dtype=torch.long)
     for index, text in enumerate(texts):
-        start = len(text.prompt)
-        positions_BT[index, :start] = torch.arange(start)
+        first = len(text.prompt)
+        place = first - shared
+        positions_BT[index, :place] = torch.arange(shared, first)
         for branch, answer in enumerate(text.answers, 1):
-            end = start + len(answer)
-            first = len(text.prompt)
-            positions_BT[index, start:end] = torch.arange(first, first + len(answer))
-            branches_BT[index, start:end] = branch
-            start = end
-    positions_BT = positions_BT.to(network.device)
-    branches_BT = branches_BT.to(network.device)
+            end = place + len(answer)
+            positions_BT[index, place:end] = torch.arange(first, first + len(answer))
+            branches_BT[index, place:end] = branch
+            place = end
     same_BTT = branches_BT[:, :, None] == branches_BT[:, None]
     among_BTT = same_BTT | (branches_BT == 0)[:, None]
-    mask = network.mask(positions_BT, positions_BT, among_TT=among_BTT)
-    return Sight(positions_BT=positions_BT, mask=mask)
+    before_BP = torch.arange(shared).expand(len(texts), -1)
+    device = network.device
+    mask = network.mask(
+        torch.cat([before_BP, positions_BT], dim=1).to(device),
+        positions_BT.to(device),
+        among_TT=among_BTT.to(device),
+    )
+    return Sight(positions_BT=positions_BT.to(device), mask=mask)
+
+
+def _start(ids: Sequence[int], network: Network) -> Start:
+    positions_1P = torch.arange(len(ids), device=network.device)[None]
+    mask = network.mask(positions_1P, positions_1P)
+    tokens_1P = torch.tensor([list(ids)], device=network.device)
+    return Start(tokens_1P=tokens_1P, sight=Sight(positions_BT=positions_1P, mask=mask))
 
 
 @torch.no_grad()

@@ -19,7 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel
+from transformers.cache_utils import Cache, DynamicLayer
 
+from freehold.models.prefix import BehindPrefix
 from freehold.train import losses
 from freehold.train.rows import TokenRow
 
@@ -39,14 +41,22 @@ class Sight:
     mask: Tensor | dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Start:
+    """The tokens that all rows of a batch start with, read once: `tokens_1P`, and who sees whom."""
+
+    tokens_1P: Tensor
+    sight: Sight
+
+
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Rows padded on the right.
 
     `places_N` are flat positions in [0, B*T) whose next token carries loss, `targets_N` those next
     tokens. Where there is no `sight` there is no attention mask: with causal attention and padding on
-    the right no real token sees padding. `names` say where the rows came from; `tokens` counts real
-    tokens.
+    the right no real token sees padding. Where there is a `start`, the rows go on from it. `names` say
+    where the rows came from; `tokens` counts the real tokens that pass the model.
 
     An objective that needs more than tokens has a batch of its own that inherits from this one. `units`
     is what the loss of a step is a mean over: positions here, pairs for a preference.
@@ -58,6 +68,7 @@ class Batch:
     names: tuple[str, ...]
     tokens: int
     sight: Sight | None = None
+    start: Start | None = None
 
     @property
     def units(self) -> int:
@@ -170,13 +181,31 @@ def _hidden_where_loss_is(model: PreTrainedModel, batch: Batch) -> Tensor:
     if batch.sight is None:
         output = decoder(input_ids=batch.tokens_BT, use_cache=False)
     else:
+        cache = None if batch.start is None else _read(decoder, batch.start, model)
         output = decoder(
             input_ids=batch.tokens_BT,
             attention_mask=batch.sight.mask,
             position_ids=batch.sight.positions_BT.clamp(min=0),
-            use_cache=False,
+            past_key_values=cache,
+            use_cache=cache is not None,
         )
     return output.last_hidden_state.flatten(0, 1).index_select(0, batch.places_N)
+
+
+def _read(decoder: nn.Module, start: Start, model: PreTrainedModel) -> Cache:
+    """Return keys and values of the shared start in front of whatever a row adds; gradients pass."""
+    count = int(model.config.get_text_config().num_hidden_layers)
+    read = Cache(layers=[DynamicLayer() for _ in range(count)])
+    decoder(
+        input_ids=start.tokens_1P,
+        attention_mask=start.sight.mask,
+        position_ids=start.sight.positions_BT,
+        past_key_values=read,
+        use_cache=True,
+    )
+    layers = cast("list[DynamicLayer]", read.layers)
+    own = [(cast(Tensor, layer.keys), cast(Tensor, layer.values)) for layer in layers]
+    return Cache(layers=[BehindPrefix(keys, values, DynamicLayer()) for keys, values in own])
 
 
 def _logits(model: PreTrainedModel, hidden_NH: Tensor) -> Tensor:

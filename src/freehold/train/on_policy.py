@@ -199,6 +199,7 @@ class GrpoLesson:
             names=plain.names,
             tokens=plain.tokens,
             sight=plain.sight,
+            start=plain.start,
             advantages_N=advantages_S.to(plain.answers_N.device)[plain.answers_N],
         )
 

@@ -13,6 +13,8 @@ from freehold.core.errors import DataError
 from freehold.core.record import digest_json
 from freehold.core.snapshot import Drop, Example
 from freehold.models.local import LocalModel
+from freehold.models.network import Network
+from freehold.train.answers import collate_rows
 from freehold.train.batching import Indices
 from freehold.train.objectives import OBJECTIVES, Batch, Objective, collate
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
@@ -22,13 +24,17 @@ Render: TypeAlias = Callable[[Example], TrainingRow]
 
 @dataclass(frozen=True)
 class SftLesson:
-    """Rows whose answers carry loss; see `Lesson`. `names` say in messages where a row came from."""
+    """Rows whose answers carry loss; see `Lesson`. `names` say in messages where a row came from.
+
+    With a `network`, what the rows of a batch start with is read once (see `collate_rows`).
+    """
 
     name: str
     rows: tuple[TokenRow, ...]
     names: tuple[str, ...]
     dropped: tuple[Drop, ...]
     device: torch.device
+    network: Network | None = None
 
     @property
     def digest(self) -> str:
@@ -53,9 +59,10 @@ class SftLesson:
     def batch(self, indices: Indices, *, step: int) -> Batch:
         """Return these rows as one batch."""
         del step
-        return collate(
-            [self.rows[i] for i in indices], [self.names[i] for i in indices], self.device
-        )
+        rows, names = [self.rows[i] for i in indices], [self.names[i] for i in indices]
+        if self.network is None:
+            return collate(rows, names, self.device)
+        return collate_rows(rows, names, self.network)
 
 
 def sft_lesson(
@@ -96,6 +103,7 @@ def sft_lesson(
         names=tuple(name_of(examples[index]) for index in encoded.rows),
         dropped=dropped,
         device=base.loaded.network.device,
+        network=base.loaded.network,
     )
 
 
