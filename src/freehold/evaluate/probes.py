@@ -99,6 +99,26 @@ def measure_probes(
     )
 
 
+def read_probes(model: Model, probes: Sequence[Probe]) -> tuple[ProbeResult, ...]:
+    """Return what `measure_probes` would, from one reading of each prompt with its right answer.
+
+    Greedy decoding writes an answer exactly if each of its tokens is the likeliest after those before.
+    To read is many times faster than to write, so that small losses can be seen; the rare answer that is
+    right in other tokens counts as wrong, before and after alike. For choosing, not for verdicts.
+    """
+    read = model.answer_logprobs(
+        [probe.messages for probe in probes], [probe.answer for probe in probes]
+    )
+    return tuple(
+        ProbeResult(
+            probe_id=probe.id,
+            family=probe.family,
+            outcome=one if isinstance(one, Failed) else Scored(score=float(one.is_greedy)),
+        )
+        for probe, one in zip(probes, read, strict=True)
+    )
+
+
 def _judge(probe: Probe, generation: Generation | Failed) -> Outcome:
     if isinstance(generation, Failed):
         return generation

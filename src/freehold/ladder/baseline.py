@@ -23,7 +23,15 @@ from freehold.core.sections import BaselineName
 from freehold.core.snapshot import Example
 from freehold.core.task import LabelOutput
 from freehold.ladder.prompts import answer_text
-from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import (
+    Built,
+    DevScores,
+    Files,
+    OnAnswer,
+    Rung,
+    Variant,
+    nothing_is_missing,
+)
 from freehold.ladder.tools import Floats, Tools, text_of
 from freehold.models.door import Model
 
@@ -184,8 +192,8 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     )
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    del dev_score
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    del dev_scores
     return BASELINES[cast(BaselineName, variant.spec["baseline"])].build(tools)
 
 

@@ -30,6 +30,7 @@ from freehold.core.record import digest_json
 from freehold.core.sections import RungName
 from freehold.core.snapshot import HeldOutSplit, Snapshot
 from freehold.core.task import Task
+from freehold.data.overlap import Overlap
 from freehold.evaluate import diagnose
 from freehold.evaluate.estimates import Claim, Evidence, compare, evidence
 from freehold.evaluate.scorers import Scorer, scorer
@@ -142,6 +143,7 @@ class _Climbing:
             models=around.models,
             clock=around.clock,
             on_progress=self._progress,
+            resembles_held_out=held_out_overlap(snapshot).resembles,
         )
         self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
         self.shop = Workshop(
@@ -451,6 +453,12 @@ class _Climbing:
 
     def _progress(self, step: Progress) -> None:
         self.on_event(RungProgress(self.rung_now, step.phase, step.done, step.total, step.detail))
+
+
+def held_out_overlap(snapshot: Snapshot) -> Overlap:
+    """Return what tells of a text that it resembles a row of dev, test or audit."""
+    splits = (snapshot.dev, snapshot.test, snapshot.audit)
+    return Overlap(example.input for split in splits for example in split.examples)
 
 
 def _skipped(name: str, reason: str) -> RungResult:

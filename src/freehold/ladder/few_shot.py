@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from freehold.core.snapshot import Example
 from freehold.ladder.prompts import Asker, answer_text, shots_from_json, shots_to_json, system_text
-from freehold.ladder.rung import Built, DevScore, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
 from freehold.ladder.tools import Tools
 from freehold.ladder.zero_shot import FixedPromptAnswerer, prompt_settings
 
@@ -68,8 +68,8 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     )
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    del dev_score
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    del dev_scores
     return build_with_shots(variant, tools)
 
 

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from pydantic import JsonValue
 
-from freehold.core.errors import ModelError
-from freehold.core.record import digest_json, short
 from freehold.core.sections import LoraSpec
 from freehold.core.snapshot import Example
-from freehold.ladder.events import Progress
 from freehold.ladder.prompts import (
     Asker,
     answer_text,
@@ -25,16 +21,13 @@ from freehold.ladder.prompts import (
     conversation,
     system_text,
 )
-from freehold.ladder.rung import Built, DevScore, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
 from freehold.ladder.tools import Tools
+from freehold.ladder.tuning import Order, local_model, tune_rung, unpacked
 from freehold.ladder.zero_shot import FixedPromptAnswerer
 from freehold.models.door import Model
-from freehold.store.blobs import write_durably
-from freehold.train.records import Stepped, TrainEvent, Watch
 
-TRAINING = "training"
-ADAPTERS = "adapters"
-RESULT = "training.json"
+ADAPTERS = "candidates"
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
@@ -45,18 +38,12 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     return (Variant(f"r={spec.r} {spec.effort}", {"lora": settings}),)
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    from freehold.models.local import LocalModel
-    from freehold.train.lora import ADAPTER_FOLDER, train_lora
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    from freehold.train.retention import watched_rows
     from freehold.train.rows import TrainingRow
+    from freehold.train.sft import sft_lesson
 
-    base = tools.start()
-    if not isinstance(base, LocalModel):
-        raise ModelError(
-            "MDL-020",
-            f"{base.name} has no weights in this process, so no adapter can be trained on it",
-            help="name a local model in `model`, or leave lora out of ladder.rungs",
-        )
+    base = local_model(tools.start())
     system = system_text(tools.task, list_labels=False)
     max_tokens = answer_tokens(tools, base)
 
@@ -64,43 +51,33 @@ def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
         prompt = conversation(system, example)
         return TrainingRow(prompt=prompt, answer=answer_text(example.target))
 
-    def score_dev(model: Model) -> float:
-        return dev_score(_answerer(tools, model, max_tokens))
-
     spec = LoraSpec.from_json(json.dumps(variant.spec["lora"]))
-    made_of: list[JsonValue] = [
-        variant.spec,
-        tools.task.question_digest,
-        tools.train.digest,
-        base.digest,
-    ]
-    name = digest_json("lora", made_of)
-    folder = tools.store.folder / TRAINING / short(name)
-    result = train_lora(
-        spec,
-        tools.train,
+    lesson = sft_lesson(
+        tools.train.examples,
         base=base,
         render=render,
-        score_dev=score_dev,
-        folder=folder,
-        watch=Watch(
-            clock=tools.clock,
-            on_event=lambda event: _tell(tools, event),
-            should_stop=tools.should_stop,
-        ),
+        max_length=spec.max_length,
+        objective=spec.objective,
     )
-    files = _files_under(folder / ADAPTER_FOLDER)
-    files[RESULT] = result.model_dump_json().encode()
-    return Built(files=files, spec={"max_tokens": max_tokens, "training": short(name)})
+    tuned = tune_rung(
+        Order(
+            name="lora",
+            spec=spec,
+            lesson=lesson,
+            base=base,
+            reference=local_model(tools.base()),
+            answerer=lambda model: _answerer(tools, model, max_tokens),
+            made_of=(variant.spec, tools.task.question_digest, tools.train.digest, base.digest),
+            task_rows=watched_rows(lesson.rows, base, top_k=spec.retention.top_k),
+        ),
+        tools,
+        dev_scores,
+    )
+    return Built(files=tuned.files, spec={"max_tokens": max_tokens, "training": tuned.name})
 
 
 def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPromptAnswerer:
-    name = digest_json("adapter", [{name: len(files[name])} for name in sorted(files)])
-    folder = tools.store.folder / ADAPTERS / f"{spec['training']}-{short(name)}"
-    for file, content in files.items():
-        path = folder / file
-        if not path.exists() or path.read_bytes() != content:
-            write_durably(path, content)
+    folder = unpacked(files, tools, where=ADAPTERS, name=str(spec["training"]))
     adapted = tools.task.base.model_copy(update={"adapter": str(folder)})
     return _answerer(tools, tools.models.base(adapted), int(str(spec["max_tokens"])))
 
@@ -113,21 +90,6 @@ def _answerer(tools: Tools, model: Model, max_tokens: int) -> FixedPromptAnswere
         constraint=constraint_of(tools.task.output),
     )
     return FixedPromptAnswerer(asker=asker, system=system_text(tools.task, list_labels=False))
-
-
-def _tell(tools: Tools, event: TrainEvent) -> None:
-    tools.on_training(event)
-    if isinstance(event, Stepped):
-        detail = f"loss {event.loss:.3f}"
-        tools.on_progress(Progress("building", event.step, event.steps, detail))
-
-
-def _files_under(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 RUNG = Rung(

@@ -25,7 +25,7 @@ from freehold.ladder.prompts import (
     shots_to_json,
     system_text,
 )
-from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Files, OnAnswer, Rung, Variant
 from freehold.ladder.structured import constrained_asker
 from freehold.ladder.tools import Floats, Tools, text_of
 from freehold.ladder.zero_shot import prompt_settings
@@ -126,8 +126,8 @@ def _settings(k: int, with_documents: bool) -> dict[str, JsonValue]:
     return {"k": k, "documents": with_documents}
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    del dev_score
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    del dev_scores
     files: dict[str, bytes] = {}
     vectors, seconds = tools.embed_kept([text_of(example) for example in tools.train.examples])
     files["shots.json"] = shots_to_json(tools.train.examples)

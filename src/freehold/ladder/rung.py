@@ -21,7 +21,8 @@ from freehold.ladder.tools import Tools
 from freehold.models.door import Model
 
 OnAnswer = Callable[[int, Answer | Failed], None]
-DevScore = Callable[["Answerer"], float]
+DevScores = Callable[["Answerer"], Mapping[str, float]]
+"""The scores of something under construction on a part of dev, by example id; a failure scores 0."""
 Files = Mapping[str, bytes]
 
 
@@ -74,7 +75,7 @@ class Rung:
     name: RungName
     missing: Callable[[Tools], str | None]
     variants: Callable[[Tools], tuple[Variant, ...]]
-    build: Callable[[Variant, Tools, DevScore], Built]
+    build: Callable[[Variant, Tools, DevScores], Built]
     load: Callable[[Mapping[str, JsonValue], Files, Tools], Answerer]
     uses_model: bool = True
     changes_weights: bool = False

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 from freehold.core.task import TextOutput
 from freehold.ladder.few_shot import build_with_shots, load_with_shots
 from freehold.ladder.prompts import Asker, constraint_of
-from freehold.ladder.rung import Built, DevScore, Files, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant
 from freehold.ladder.tools import Tools
 from freehold.ladder.zero_shot import FixedPromptAnswerer
 
@@ -39,8 +39,8 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     )
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    del dev_score
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    del dev_scores
     return build_with_shots(variant, tools)
 
 

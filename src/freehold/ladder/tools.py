@@ -109,6 +109,11 @@ def _tell_nobody(_event: TrainEvent) -> None:
     """Take an event of a training and do nothing."""
 
 
+def _nothing_does(_text: str) -> bool:
+    """Say that nothing held out is near a text."""
+    return False
+
+
 def _never() -> bool:
     """Say that a training need not stop."""
     return False
@@ -120,7 +125,8 @@ class Tools:
 
     A rung that trains tells `on_training` of every event, and asks `should_stop` between steps. With
     `after` it starts from `start()` and holds on to `after.past` as well; general ability is still
-    that of `base()`.
+    that of `base()`. A text that `resembles_held_out` must not be trained on: that much of the held-out
+    splits a rung may know.
     """
 
     task: Task
@@ -136,6 +142,7 @@ class Tools:
     on_training: OnTraining = _tell_nobody
     should_stop: Callable[[], bool] = _never
     after: Continuation | None = None
+    resembles_held_out: Callable[[str], bool] = _nothing_does
 
     def base(self) -> Model:
         """Return the task's base model."""

@@ -20,48 +20,40 @@ from pydantic import JsonValue
 from freehold import __version__
 from freehold.core.candidate import Candidate
 from freehold.core.errors import ModelError, UsageError
-from freehold.core.measure import Estimate, Frontier, Kept, Result, Run
-from freehold.core.outcome import Scored
+from freehold.core.measure import Estimate, Frontier, Kept
 from freehold.core.record import Record, digest_bytes, digest_json
 from freehold.core.sections import RungName
-from freehold.core.snapshot import DevSplit, Example
-from freehold.core.transfer import BASE_STAGE, Cell, Transfer, TransferMatrix
+from freehold.core.snapshot import Snapshot
+from freehold.core.transfer import Transfer, TransferMatrix
+from freehold.data.overlap import Overlap
 from freehold.evaluate.continual import transfer
-from freehold.evaluate.estimates import Claim, evidence
-from freehold.evaluate.probes import MAX_TOKENS, ProbeResult, kept, probe_items
-from freehold.evaluate.runner import Journal, Meter, run_candidate
+from freehold.evaluate.probes import kept
 from freehold.evaluate.scorers import scorer
-from freehold.evaluate.statistics import estimate
+from freehold.ladder.chain import Chain, Stage, lost_ids
 from freehold.ladder.domains import Domain, Lineage, lineage_files, new_domain, read_lineage
-from freehold.ladder.events import Phase, Progress
+from freehold.ladder.events import Progress
 from freehold.ladder.prepare import Prepared
-from freehold.ladder.rung import Built, DevScore, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Rung, Variant
 from freehold.ladder.rungs import RUNGS
 from freehold.ladder.tools import Continuation, Models, Tools
+from freehold.ladder.tuning import FRONTIER, RESULT, read_frontier, read_result
 from freehold.ladder.work import BuildRecord, Workshop
-from freehold.models.door import Generation, Model
+from freehold.models.door import Model
 from freehold.store.blobs import write_durably
 from freehold.store.store import Store
 from freehold.train.records import Lost, TrainEvent, TrainingResult
-from freehold.train.rows import TrainingRow
 
 PREFIX = "t"
 ADAPTERS = "adapters"
-RESULT_FILE = "training.json"
-FRONTIER_FILE = "frontier.json"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_FILES = ("adapter_config.json", ADAPTER_WEIGHTS, "freehold.json")
-RIGHT = 0.5
-"""An answer to a past domain is rehearsed if its own scorer gives it at least this."""
-MOST_SHOWN = 50
-"""At most so many forgotten probes are asked again, to show what is answered now."""
 
 
 class Training(Record):
     """A finished training: what it was made of, what it reached on dev, and what it kept.
 
     `after` is the digest of the training before it. `quality_before` is the base's, asked in the same
-    way. `lost` holds up to `MOST_SHOWN` of `lost_count` probes that the base answers right and the
+    way. `lost` holds some of `lost_count` probes that the base answers right and the
     candidate does not. `matrix` has the stages before this one too.
     """
 
@@ -220,6 +212,15 @@ class _Training:
             on_progress=self.tell,
             on_training=lambda event: self.tell(Trained(event)),
             should_stop=world.should_stop,
+            resembles_held_out=_held_out(self.snapshot, self.past).resembles,
+        )
+        self.chain = Chain(
+            store=self.store,
+            clock=self.clock,
+            on_progress=self.tell,
+            confidence=self.task.bar.confidence,
+            seed=self.snapshot.seed,
+            versions=self.prepared.versions,
         )
 
     def run(self) -> TrainingOutcome:
@@ -336,33 +337,18 @@ class _Training:
             return self.tools, rung
         waiting = Continuation(name=digest, adapter=after)
         tools = replace(self.tools, after=waiting)
-        tools = replace(tools, after=replace(waiting, past=self._rehearsal(tools.start())))
+        tools = replace(
+            tools, after=replace(waiting, past=self.chain.rehearsal(tools.start(), self.past))
+        )
         inner_variants, inner_build = rung.variants, rung.build
 
         def variants(given: Tools) -> tuple[Variant, ...]:
             return _named_after(inner_variants(given), digest)
 
-        def build(variant: Variant, given: Tools, dev_score: DevScore) -> Built:
-            return _joined(inner_build(variant, given, dev_score), after, given)
+        def build(variant: Variant, given: Tools, dev_scores: DevScores) -> Built:
+            return _joined(inner_build(variant, given, dev_scores), after, given)
 
         return tools, replace(rung, variants=variants, build=build)
-
-    def _rehearsal(self, previous: Model) -> tuple[TrainingRow, ...]:
-        """Return rows of earlier domains, answered by the previous model and right by their own scorer.
-
-        Source: on-policy replay, arXiv:2605.29495: a model forgets less from its own right answers
-        than from the targets it once learnt, and wrong answers of its own harm.
-        """
-        rows: list[TrainingRow] = []
-        for domain in self.past:
-            run = self._asked(previous, domain, domain.rehearsal, phase="building")
-            answerer = domain.answerer(previous)
-            by_id = {example.id: example for example in domain.rehearsal}
-            for result in run.results:
-                if _is_right(result) and result.answer is not None:
-                    prompt = answerer.messages(by_id[result.example_id])
-                    rows.append(TrainingRow(prompt=prompt, answer=result.answer.raw))
-        return tuple(rows)
 
     def _choose(self, rung: Rung, shop: Workshop) -> tuple[BuildRecord, Model]:
         """Build every variant, and take the best on dev; the first of equals."""
@@ -376,7 +362,7 @@ class _Training:
             score = 0.0
             if len(variants) > 1:
                 domain = self._domain(built.candidate)
-                run = self._asked(model, domain, domain.dev, phase="choosing on dev")
+                run = self.chain.asked(model, domain, domain.dev, phase="choosing on dev")
                 score = sum(run.scores.values()) / max(len(run.results), 1)
             found.append((score, built, model))
         _, built, model = max(found, key=lambda item: item[0])
@@ -417,9 +403,22 @@ class _Training:
             seed=self._probe_seed,
             rng=self._rng(),
         )
-        lost = _lost_ids(before, after)
-        matrix = self._matrix(model, domain, name=name, before=before, after=after)
-        artefacts = built.candidate.artefacts
+        lost = lost_ids(before, after)
+        stage = Stage(
+            name=name,
+            domain=domain,
+            base=base,
+            model=model,
+            before=before,
+            after=after,
+            previous=shop.tools.start() if shop.tools.after is not None else None,
+        )
+        earlier = self.lineage.matrix if self.lineage is not None else None
+        matrix = self.chain.matrix(stage, earlier=earlier, past=self.past)
+        blobs, artefacts = self.store.blobs, built.candidate.artefacts
+        files = {
+            file: blobs.get(artefacts[file]) for file in (RESULT, FRONTIER) if file in artefacts
+        }
         return Training(
             rung=built.candidate.rung,
             task=self.task.name,
@@ -431,124 +430,19 @@ class _Training:
             after_name=self.lineage.name if self.lineage else None,
             candidate_digest=built.candidate.digest,
             spec=built.candidate.spec,
-            result=TrainingResult.from_json(self.store.blobs.get(artefacts[RESULT_FILE])),
-            frontier=self._frontier(artefacts.get(FRONTIER_FILE)),
+            result=read_result(files),
+            frontier=read_frontier(files),
             quality=_quality(matrix, len(matrix.stages) - 1, domain.name),
             quality_before=_quality(matrix, 0, domain.name),
             kept=found,
-            lost=self._forgotten(model, lost),
+            lost=self.chain.forgotten(model, lost, items=self._probe_items, seed=self._probe_seed),
             lost_count=len(lost),
             matrix=matrix,
             transfer=transfer(matrix, rng=self._rng(), confidence=self.task.bar.confidence),
-            rehearsed=sum(len(one.rehearsal) for one in self.past),
+            rehearsed=len(shop.tools.after.past) if shop.tools.after is not None else 0,
             build_seconds=built.build_seconds,
             versions=self.prepared.versions,
         )
-
-    def _matrix(
-        self,
-        model: Model,
-        domain: Domain,
-        *,
-        name: str,
-        before: Sequence[ProbeResult],
-        after: Sequence[ProbeResult],
-    ) -> TransferMatrix:
-        """Return R[stage, domain] with this stage: every domain so far, and the new one on older weights."""
-        earlier = self.lineage.matrix if self.lineage else None
-        stages = earlier.stages if earlier else (BASE_STAGE,)
-        last = len(stages)
-        cells = [*(earlier.cells if earlier else ())]
-        general = [*(earlier.general if earlier else _general(0, before, self._confidence))]
-        cells.append(self._cell(0, self.tools.base(), domain))
-        if earlier is not None and self.order.after is not None:
-            adapter = str(self.order.after)
-            previous = self.task.base.model_copy(update={"adapter": adapter})
-            cells.append(self._cell(last - 1, self.world.models.base(previous), domain))
-        cells.extend(self._cell(last, model, one) for one in (*self.past, domain))
-        general.extend(_general(last, after, self._confidence))
-        return TransferMatrix(
-            stages=(*stages, name),
-            domains=(*(one.name for one in self.past), domain.name),
-            cells=tuple(cells),
-            general=tuple(general),
-        )
-
-    def _cell(self, stage: int, model: Model, domain: Domain) -> Cell:
-        task = domain.question.task
-        run = self._asked(model, domain, domain.dev, phase="choosing on dev")
-        judge = scorer(task.metric, task.output, root=Path(domain.question.root))
-        found = evidence(
-            run.results,
-            domain.dev,
-            scorer=judge,
-            claim=Claim(bar=task.bar.quality, confidence=self._confidence),
-            rng=self._rng(),
-        )
-        scores = run.scores if judge.aggregate == "mean" else {}
-        return Cell(stage=stage, column=domain.name, quality=found.quality, scores=scores)
-
-    def _asked(
-        self, model: Model, domain: Domain, examples: tuple[Example, ...], *, phase: Phase
-    ) -> Run:
-        """Return a model's run on examples of a domain; what was answered before is not asked again."""
-        question, split = domain.question, DevSplit(examples=examples)
-        task = question.task
-        made_of: list[JsonValue] = [
-            __version__,
-            model.digest,
-            split.digest,
-            task.question_digest,
-            task.metric.to_json(),
-            question.max_tokens,
-        ]
-        key = digest_json("domain run", made_of)
-        found = self.store.recall(key, Run)
-        if found is not None:
-            return found
-        ledger = self.store.ledger
-        known = [Result.from_json(text) for text in ledger.results(key).values()]
-        done = len(known)
-
-        def on_result(result: Result) -> None:
-            nonlocal done
-            ledger.keep_result(key, result.example_id, result.model_dump_json())
-            done += 1
-            self.tell(Progress(phase, done, len(examples), domain.name))
-
-        run = run_candidate(
-            model.digest,
-            split,
-            domain.answerer(model),
-            scorer=scorer(task.metric, task.output, root=Path(question.root)),
-            journal=Journal(known=known, on_result=on_result),
-            meter=Meter(clock=self.clock, latency_examples=0),
-            versions=self.prepared.versions,
-        )
-        self.store.remember(key, run)
-        return run
-
-    def _forgotten(self, model: Model, lost: Sequence[str]) -> tuple[Lost, ...]:
-        """Return forgotten probes with what the base said and what is said now."""
-        by_id = {probe.id: probe for probe in probe_items(self._probe_items, self._probe_seed)}
-        probes = [by_id[probe_id] for probe_id in lost[:MOST_SHOWN]]
-        answers = model.generate([probe.messages for probe in probes], max_tokens=MAX_TOKENS)
-        return tuple(
-            Lost(
-                family=probe.family,
-                prompt=probe.messages[-1].content,
-                before=probe.answer,
-                after=answer.text if isinstance(answer, Generation) else answer.message,
-            )
-            for probe, answer in zip(probes, answers, strict=True)
-        )
-
-    def _frontier(self, blob: str | None) -> Frontier | None:
-        return None if blob is None else Frontier.from_json(self.store.blobs.get(blob))
-
-    @property
-    def _confidence(self) -> float:
-        return self.task.bar.confidence
 
     @property
     def _probe_seed(self) -> int:
@@ -584,33 +478,11 @@ def _joined(built: Built, after: Path, tools: Tools) -> Built:
     return replace(built, files={**built.files, **files})
 
 
-def _is_right(result: Result) -> bool:
-    return isinstance(result.outcome, Scored) and result.outcome.score >= RIGHT
-
-
-def _general(stage: int, results: Sequence[ProbeResult], confidence: float) -> list[Cell]:
-    """Return one cell for every family of probes."""
-    cells: list[Cell] = []
-    for family in dict.fromkeys(result.family for result in results):
-        own = [result for result in results if result.family == family]
-        scores = {r.probe_id: r.outcome.score for r in own if isinstance(r.outcome, Scored)}
-        quality = estimate([r.outcome for r in own], binary=True, confidence=confidence)
-        cells.append(Cell(stage=stage, column=family, quality=quality, scores=scores))
-    return cells
-
-
-def _lost_ids(before: Sequence[ProbeResult], after: Sequence[ProbeResult]) -> tuple[str, ...]:
-    """Return the probes that were right before and are not now."""
-    later = {result.probe_id: result.outcome for result in after}
-
-    def is_right(result: ProbeResult) -> bool:
-        return isinstance(result.outcome, Scored) and result.outcome.score == 1.0
-
-    def is_still_right(probe_id: str) -> bool:
-        outcome = later.get(probe_id)
-        return isinstance(outcome, Scored) and outcome.score == 1.0
-
-    return tuple(r.probe_id for r in before if is_right(r) and not is_still_right(r.probe_id))
+def _held_out(snapshot: Snapshot, past: Sequence[Domain]) -> Overlap:
+    """Return what tells of a text that it resembles a held-out row, of earlier domains too."""
+    splits = [snapshot.dev.examples, snapshot.test.examples, snapshot.audit.examples]
+    splits += [domain.dev for domain in past]
+    return Overlap(example.input for examples in splits for example in examples)
 
 
 def _quality(matrix: TransferMatrix, stage: int, domain: str) -> Estimate:

@@ -79,7 +79,7 @@ class Workshop:
         if found is not None:
             return found
         started = tools.clock()
-        built = rung.build(variant, tools, self.dev_score)
+        built = rung.build(variant, tools, self.dev_scores)
         seconds = tools.clock() - started + built.earlier_seconds
         candidate = Candidate(
             rung=rung.name,
@@ -138,18 +138,17 @@ class Workshop:
         store.remember(key, finished)
         return finished
 
-    def dev_score(self, answerer: Answerer) -> float:
-        """Return the mean score of something under construction on a part of dev.
+    def dev_scores(self, answerer: Answerer) -> dict[str, float]:
+        """Return the scores of something under construction on a part of dev, by example id.
 
-        A failure counts as wrong. The part is the same every time, so that scores compare.
+        A failure scores 0. The part is the same every time, so that scores compare.
         """
         part = self.dev.model_copy(update={"examples": self.dev.examples[:DEV_EXAMPLES_PER_CHECK]})
-        total = 0.0
+        scores: dict[str, float] = {}
 
         def on_result(result: Result) -> None:
-            nonlocal total
-            if not isinstance(result.outcome, Failed):
-                total += result.outcome.score
+            outcome = result.outcome
+            scores[result.example_id] = 0.0 if isinstance(outcome, Failed) else outcome.score
 
         run_candidate(
             "under construction",
@@ -160,7 +159,7 @@ class Workshop:
             meter=Meter(clock=self.tools.clock, latency_examples=0),
             versions={},
         )
-        return total / len(part) if len(part) else 0.0
+        return scores
 
     def kept(self, before: Model, after: Model, *, items: int, seed: int) -> Kept:
         """Return the kept ability of `after`, paired with `before` on the same fresh probes."""

@@ -10,7 +10,15 @@ from pydantic import JsonValue
 from freehold.core.message import Message
 from freehold.core.snapshot import Example
 from freehold.ladder.prompts import Asker, answer_tokens, conversation, labels_fit, system_text
-from freehold.ladder.rung import Built, DevScore, Files, OnAnswer, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import (
+    Built,
+    DevScores,
+    Files,
+    OnAnswer,
+    Rung,
+    Variant,
+    nothing_is_missing,
+)
 from freehold.ladder.tools import Tools
 from freehold.models.door import Model
 
@@ -51,8 +59,8 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     return (Variant("instruction", {}),)
 
 
-def _build(variant: Variant, tools: Tools, dev_score: DevScore) -> Built:
-    del variant, dev_score
+def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
+    del variant, dev_scores
     return Built(spec=prompt_settings(tools))
 
 

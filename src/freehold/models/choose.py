@@ -106,8 +106,11 @@ def score_answers(
     rows: Sequence[tuple[Sequence[int], Sequence[int]]],
     *,
     prefix: Prefix | None,
-) -> Iterator[tuple[float, ...]]:
-    """Yield for each pair of prompt (without the prefix) and answer the answer's log-probabilities."""
+) -> Iterator[tuple[tuple[float, ...], bool]]:
+    """Yield for each pair of prompt (without the prefix) and answer the answer's log-probabilities.
+
+    With them comes whether every token of the answer is the likeliest one at its place.
+    """
     reading = network.reading(len(rows), prefix=prefix)
     read = [[*prompt, *answer[:-1]] for prompt, answer in rows]
     tokens_BT, positions_BT = pad_left(
@@ -118,7 +121,9 @@ def score_answers(
     logprobs_BTV = torch.log_softmax(logits_BTV, dim=-1)
     for place, (_, answer) in enumerate(rows):
         wanted = torch.tensor(list(answer), device=network.device)[:, None]
-        yield tuple(logprobs_BTV[place, -len(answer) :].gather(-1, wanted)[:, 0].tolist())
+        logprobs_TV = logprobs_BTV[place, -len(answer) :]
+        is_greedy = bool((logprobs_TV.argmax(dim=-1) == wanted[:, 0]).all())
+        yield tuple(logprobs_TV.gather(-1, wanted)[:, 0].tolist()), is_greedy
 
 
 def _read_trie(

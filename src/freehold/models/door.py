@@ -57,10 +57,15 @@ class Choice(Record):
 
 
 class TokenLogprobs(Record):
-    """The tokens of a given answer as text, the ending token last, and their log-probabilities."""
+    """The tokens of a given answer as text, the ending token last, and their log-probabilities.
+
+    `is_greedy`: each of them is the likeliest token at its place, so that greedy decoding without a
+    constraint writes exactly this answer.
+    """
 
     tokens: tuple[str, ...]
     logprobs: tuple[float, ...]
+    is_greedy: bool
 
     @model_validator(mode="after")
     def _pairs_up(self) -> Self:

@@ -175,9 +175,9 @@ class LocalModel:
         def work(batch: Sequence[int], prefix: Prefix | None) -> None:
             rows = [(call.rest(place), sequences[place]) for place in batch]
             scored = score_answers(self.loaded.network, rows, prefix=prefix)
-            for place, logprobs in zip(batch, scored, strict=True):
+            for place, (logprobs, is_greedy) in zip(batch, scored, strict=True):
                 pieces = self.loaded.chat.pieces(sequences[place])
-                call.settle(place, _token_logprobs(pieces, logprobs))
+                call.settle(place, _token_logprobs(pieces, logprobs, is_greedy=is_greedy))
 
         longest = max(lengths, default=1)
         call.run(work, growth=longest, most_rows=self._rows_by_logits(longest))
@@ -249,7 +249,7 @@ class LocalModel:
             return score_options(network, prompts, tries, prefix=prefix).tolist()
         return [
             [
-                sum(next(score_answers(network, [(prompt, sequence)], prefix=None)))
+                sum(next(score_answers(network, [(prompt, sequence)], prefix=None))[0])
                 for sequence in sequences
             ]
             for prompt in prompts
@@ -292,10 +292,12 @@ def _choice(
     )
 
 
-def _token_logprobs(pieces: tuple[str, ...], logprobs: tuple[float, ...]) -> TokenLogprobs | Failed:
+def _token_logprobs(
+    pieces: tuple[str, ...], logprobs: tuple[float, ...], *, is_greedy: bool
+) -> TokenLogprobs | Failed:
     if not all(-1e30 < value < 1e30 for value in logprobs):
         return _not_numbers()
-    return TokenLogprobs(tokens=pieces, logprobs=logprobs)
+    return TokenLogprobs(tokens=pieces, logprobs=logprobs, is_greedy=is_greedy)
 
 
 def _not_numbers() -> Failed:

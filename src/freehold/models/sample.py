@@ -60,13 +60,13 @@ def sample(
     for number, batch in enumerate(planned):
         generator = torch.Generator(device=network.device)
         generator.manual_seed(seed * 1_000_003 + number)
-        drawn = _sample_batch(network, [rows[place] for place in batch], how, generator)
+        drawn = _sample_batch(network, [rows[place] for place in batch], how, generator=generator)
         found.update(zip(batch, drawn, strict=True))
     return tuple(found[place] for place in range(len(rows)))
 
 
 def _sample_batch(
-    network: Network, rows: Sequence[Sequence[int]], how: Sampling, generator: torch.Generator
+    network: Network, rows: Sequence[Sequence[int]], how: Sampling, *, generator: torch.Generator
 ) -> list[Sampled]:
     reading = network.reading(len(rows))
     tokens_BT, positions_BT = pad_left(rows, start=0, device=network.device)

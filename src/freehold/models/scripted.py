@@ -110,11 +110,14 @@ class ScriptedModel:
         results: list[TokenLogprobs | Failed] = []
         for prompt, answer in zip(prompts, answers, strict=True):
             words = (*answer.split(), "<end>")
-            logprob = 0.0 if answer == self._answer(prompt) else UNLIKELY
+            is_greedy = answer == self._answer(prompt)
+            logprob = 0.0 if is_greedy else UNLIKELY
             failure = too_long(
                 self.count_tokens(prompt), len(words), context_tokens=self.context_tokens
             )
-            scored = TokenLogprobs(tokens=words, logprobs=(logprob,) * len(words))
+            scored = TokenLogprobs(
+                tokens=words, logprobs=(logprob,) * len(words), is_greedy=is_greedy
+            )
             results.append(failure or scored)
         return tuple(results)
 

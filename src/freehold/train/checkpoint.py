@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,12 +49,60 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint, *, key: str) -> None:
-    """Write a checkpoint of the run that is named by `key`."""
-    from safetensors.torch import save
+    """Write a checkpoint of the run that is named by `key`.
 
-    tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
+    Raises:
+        MachineError: no space is left; `path` is as it was.
+    """
     state = json.dumps(dict(checkpoint.state), allow_nan=False)
-    write_whole(path, save(tensors, metadata={"key": key, "state": state}))
+    write_tensors(path, checkpoint.tensors, metadata={"key": key, "state": state})
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], *, metadata: Mapping[str, str]
+) -> None:
+    """Replace `path` by a safetensors file so that it survives a crash.
+
+    The bytes go from the tensors to the disk: the content of the file is never in memory as well, which
+    for all weights of a model with their optimizer would be several times the model.
+
+    Raises:
+        MachineError: no space is left; `path` is as it was.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    whole = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".writing-{path.name}-{os.getpid()}")
+    try:
+        save_file(whole, partial, metadata=dict(metadata))
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _fsync_folder(path.parent)
+    except (OSError, SafetensorError) as error:
+        if not _says_full(error):
+            raise
+        size = sum(tensor.nbytes for tensor in whole.values())
+        raise no_space(path, size) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _says_full(error: Exception) -> bool:
+    """Whether an error means a full disk. safetensors puts the number into its text."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    return any(f"os error {number}" in str(error) for number in _FULL)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def load_checkpoint(path: Path, *, key: str) -> Checkpoint | None:

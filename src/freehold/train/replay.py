@@ -2,9 +2,9 @@
 """Replay without anyone's data: the base asks itself questions through its chat template and answers.
 
 An aligned model that is given nothing but the opening of a turn writes what such turns looked like in
-its own training (Xu et al. 2024, arXiv:2406.08464). The conversations are filtered, kept away from
-every held-out item by the caller, answered by the base, and kept with its soft targets: the general
-ability that training must not move (Huang et al. 2024, arXiv:2403.01244).
+its own training (Xu et al. 2024, arXiv:2406.08464). The conversations are filtered and answered by the
+base: the general ability that training must not move (Huang et al. 2024, arXiv:2403.01244). A pool
+belongs to a base and serves every task; each task leaves out what resembles its own held-out items.
 """
 
 from __future__ import annotations
@@ -22,8 +22,6 @@ from freehold.models.chat import ChatFormat
 from freehold.models.local import LocalModel
 from freehold.models.sample import Sampling, sample
 from freehold.train.rows import TrainingRow
-
-Avoid = Callable[[str], bool]
 
 FORMAT = 1
 """Raised when the same base and settings begin to give another pool."""
@@ -51,19 +49,11 @@ class PoolSpec(Record):
     temperature: float = 1.0
 
 
-@dataclass(frozen=True)
-class Pool:
+class Pool(Record):
     """Conversations that the base led with itself; `answer` is its own to the last prompt.
 
     `dropped` counts what was drawn and left out, by reason.
     """
-
-    rows: tuple[TrainingRow, ...]
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-
-
-class KeptPool(Record):
-    """A pool as it is stored, under `pool_key`."""
 
     rows: tuple[TrainingRow, ...]
     dropped: dict[str, int]
@@ -78,7 +68,6 @@ def self_prompts(
     base: LocalModel,
     spec: PoolSpec,
     *,
-    avoid: Avoid,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Pool:
     """Return up to `spec.prompts` conversations, fewer where the base repeats itself.
@@ -86,7 +75,6 @@ def self_prompts(
     Args:
         base: untrained, as it will be compared with.
         spec: how many, and how they are drawn.
-        avoid: says of a prompt's text that it must not be trained on, as it resembles a held-out item.
         on_progress: is told how many are found, of how many.
 
     Raises:
@@ -100,7 +88,7 @@ def self_prompts(
             break
         count = min(wanted, 2 * (wanted - len(rows)) + 8)
         for row in _draw(base, openings, spec, count=count, attempt=attempt, dropped=dropped):
-            reason = _refusal(row, seen, avoid)
+            reason = _refusal(row, seen)
             if reason is not None:
                 dropped[reason] += 1
             elif len(rows) < wanted:
@@ -165,6 +153,31 @@ def _draw(
 ) -> list[TrainingRow]:
     """Lead `count` conversations side by side, one turn of all of them at a time."""
     chat = base.loaded.chat
+    talks, with_system = _planned(openings, spec, count=count, attempt=attempt)
+    writer = _Writer(base, spec, attempt)
+    if openings.first_system is not None and with_system:
+        for talk in with_system:
+            talk.ids += chat.tokenize([openings.first_system])[0]
+        writer.write(with_system, "system", dropped)
+    started = {id(talk) for talk in with_system}
+    for talk in talks:
+        opening = openings.system_to_user if id(talk) in started else openings.first_user
+        talk.ids += chat.tokenize([opening])[0] if opening else []
+    to_assistant, to_user = chat.tokenize([openings.user_to_assistant, openings.assistant_to_user])
+    for exchange in range(max(talk.exchanges for talk in talks)):
+        going = [talk for talk in talks if talk.is_open and talk.exchanges > exchange]
+        for role, opening in (("user", to_user if exchange else []), ("assistant", to_assistant)):
+            going = [talk for talk in going if talk.is_open]
+            for talk in going:
+                talk.ids += opening
+            writer.write(going, role, dropped)
+    return [_row(talk) for talk in talks if talk.is_open]
+
+
+def _planned(
+    openings: _Openings, spec: PoolSpec, *, count: int, attempt: int
+) -> tuple[list[_Talk], list[_Talk]]:
+    """Return conversations with their number of exchanges, and those that begin with a system turn."""
     rng = random.Random(f"replay/{spec.seed}/{attempt}")
     talks: list[_Talk] = []
     with_system: list[_Talk] = []
@@ -176,28 +189,7 @@ def _draw(
         talks.append(talk)
         if openings.first_system is not None and rng.random() < spec.system_share:
             with_system.append(talk)
-    writer = _Writer(base, spec, attempt)
-    if openings.first_system is not None and with_system:
-        for talk in with_system:
-            talk.ids += chat.tokenize([openings.first_system])[0]
-        writer.write(with_system, "system", dropped)
-    started = {id(talk) for talk in with_system}
-    for talk in talks:
-        opening = openings.system_to_user if id(talk) in started else openings.first_user
-        talk.ids += chat.tokenize([opening])[0] if opening else []
-    to_assistant = chat.tokenize([openings.user_to_assistant])[0]
-    to_user = chat.tokenize([openings.assistant_to_user])[0]
-    for exchange in range(max(talk.exchanges for talk in talks)):
-        going = [t for t in talks if t.is_open and t.exchanges > exchange]
-        if exchange:
-            for talk in going:
-                talk.ids += to_user
-        writer.write([t for t in going if t.is_open], "user", dropped)
-        going = [t for t in going if t.is_open]
-        for talk in going:
-            talk.ids += to_assistant
-        writer.write(going, "assistant", dropped)
-    return [_row(talk) for talk in talks if talk.is_open]
+    return talks, with_system
 
 
 def _row(talk: _Talk) -> TrainingRow:
@@ -253,18 +245,21 @@ def _unusable(text: str, tokens: int, most: int, *, is_whole: bool) -> str | Non
     return None
 
 
-def _refusal(row: TrainingRow, seen: set[str], avoid: Avoid) -> str | None:
+def _refusal(row: TrainingRow, seen: set[str]) -> str | None:
     """Return why a conversation is left out, None where it is kept; `seen` gets its text."""
-    text = "\n".join(turn.content for turn in row.prompt)
+    text = prompt_text(row)
     plain = re.sub(r"\W+", " ", text.casefold()).strip()
     if plain in seen:
         return "a duplicate"
     seen.add(plain)
     if _repeats(plain.split()) or _repeats(row.answer.casefold().split()):
         return "repeats itself"
-    if avoid(text):
-        return "resembles a held-out item"
     return None
+
+
+def prompt_text(row: TrainingRow) -> str:
+    """Return everything that a row is asked, for comparing it with held-out items."""
+    return "\n".join(turn.content for turn in row.prompt)
 
 
 def _repeats(words: Sequence[str]) -> bool:

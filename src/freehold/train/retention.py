@@ -93,6 +93,19 @@ def retention(
     )
 
 
+def past_rows(
+    rows: Sequence[TrainingRow], previous: LocalModel, *, top_k: int
+) -> tuple[SoftRow, ...]:
+    """Return rows of earlier domains with the previous model's soft targets on their answers."""
+    encoded = encode_rows(previous.loaded.chat, rows, max_length=previous.context_tokens)
+    return soft_rows(
+        previous.loaded.network.module,
+        list(encoded.rows.values()),
+        top_k=top_k,
+        batch_tokens=SOFT_BATCH_TOKENS,
+    )
+
+
 class ReplaySteering:
     """Looks at the divergence on watched rows, and lets the controller adjust. See `Steering`."""
 
@@ -148,7 +161,7 @@ def replay_terms(
         def general(step: int) -> tuple[SoftBatch, ...]:
             share = controller.share / (1 - controller.share)
             wanted = round(share * step_tokens(step))
-            return _some(held.general, wanted, f"general/{seed}/{step}", device)
+            return _some(held.general, wanted, seed=f"general/{seed}/{step}", device=device)
 
         terms.append(
             LossTerm("replay", kl_from_teacher, general, lambda: controller.weight, is_replay=True)
@@ -158,7 +171,7 @@ def replay_terms(
 
         def past(step: int) -> tuple[SoftBatch, ...]:
             wanted = round(past_share * step_tokens(step))
-            return _some(held.past, wanted, f"past/{seed}/{step}", device)
+            return _some(held.past, wanted, seed=f"past/{seed}/{step}", device=device)
 
         terms.append(LossTerm("past", kl_from_teacher, past, is_replay=True))
     return tuple(terms)
@@ -187,7 +200,7 @@ def divergence_on(
 
 
 def _some(
-    rows: Sequence[SoftRow], tokens: int, seed: str, device: torch.device
+    rows: Sequence[SoftRow], tokens: int, *, seed: str, device: torch.device
 ) -> tuple[SoftBatch, ...]:
     """Return one batch of rows drawn at random, of about so many tokens and at least one row."""
     rng = random.Random(seed)

@@ -203,7 +203,7 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
             kept_floor=None if examiner is None else examiner.kept_floor,
             seconds=None if spec.minutes is None else 60 * spec.minutes,
         ),
-        eyes=_eyes(job, examiner, steering, recipe),
+        eyes=_eyes(job, examiner, steering=steering, recipe=recipe),
         checkpoint=job.folder / CHECKPOINT_FILE,
         watch=watch,
     )
@@ -226,7 +226,7 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
         base_digest=job.base.digest,
         tokenizer=job.base.files.folder,
     )
-    return _result(job, tuned, recipe, done)
+    return _result(job, tuned, recipe=recipe, done=done)
 
 
 def _lesson_term(lesson: Lesson, steps: StepPlan) -> LossTerm:
@@ -256,7 +256,11 @@ def _replay(
 
 
 def _eyes(
-    job: _Job, examiner: Examiner | None, steering: ReplaySteering | None, recipe: Recipe
+    job: _Job,
+    examiner: Examiner | None,
+    *,
+    steering: ReplaySteering | None,
+    recipe: Recipe,
 ) -> Eyes:
     if examiner is None:
         return Eyes(steering=steering)
@@ -287,7 +291,7 @@ def precision_for(network: PreTrainedModel) -> Precision:
     return "bfloat16" if has.get("amx_bf16") or has.get("avx512_bf16") else "float32"
 
 
-def _result(job: _Job, tuned: Tuned, recipe: Recipe, done: LoopResult) -> TrainingResult:
+def _result(job: _Job, tuned: Tuned, *, recipe: Recipe, done: LoopResult) -> TrainingResult:
     trained = tuned.trained_parameters
     return TrainingResult(
         adapter=TUNED_FOLDER,
