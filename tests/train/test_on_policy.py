@@ -1,7 +1,9 @@
 # pyright: standard
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,8 +15,10 @@ from freehold.core.snapshot import Example
 from freehold.models.local import LocalModel
 from freehold.train.distil import distil_lesson
 from freehold.train.objectives import RewardedBatch, head_of
-from freehold.train.on_policy import GrpoLesson, OnPolicyLesson, grpo_lesson
+from freehold.train.on_policy import GrpoLesson, OnPolicyLesson, Reward, grpo_lesson
+from freehold.train.records import Stepped, TrainEvent, Watch
 from freehold.train.rows import TrainingRow
+from freehold.train.tune import tune
 
 OpenTiny = Callable[..., LocalModel]
 COLOURS = ("red", "green", "blue", "dark grey")
@@ -58,7 +62,7 @@ def grpo(student: LocalModel, **settings: object) -> GrpoLesson:
         render=render,
         student=student,
         spec=LoraSpec(),
-        **({"reward": vowels, "group": 4} | settings),  # pyright: ignore[reportArgumentType]
+        **({"reward": Reward("vowels", vowels), "group": 4} | settings),  # pyright: ignore[reportArgumentType]
     )
 
 
@@ -136,7 +140,7 @@ def test_a_group_of_answers_is_rewarded_by_the_scorer_and_compared_within_itself
         seen.append((example.id, answer))
         return float(len(seen) ** 2)
 
-    batch = grpo(student, reward=reward).batch((2, 0), step=1)
+    batch = grpo(student, reward=Reward("own", reward)).batch((2, 0), step=1)
     assert isinstance(batch, RewardedBatch)
     assert [name for name, _ in seen] == ["e2"] * 4 + ["e0"] * 4
     assert batch.units == len(batch.targets_N) == len(batch.advantages_N)
@@ -162,7 +166,7 @@ def test_steps_make_what_the_scorer_likes_likelier(open_tiny: OpenTiny) -> None:
         worth.append(vowels(example, answer))
         return worth[-1]
 
-    lesson = grpo(student, group=16, max_tokens=6, reward=reward)
+    lesson = grpo(student, group=16, max_tokens=6, reward=Reward("own", reward))
     for step in range(15):
         batch = lesson.batch((0, 1, 2), step=step)
         loss = lesson.objective(network, batch) / batch.units
@@ -184,7 +188,7 @@ def test_no_sample_is_longer_than_was_said(open_tiny: OpenTiny) -> None:
 
 
 def test_a_reward_that_is_no_number_is_an_error_that_names_the_answer(open_tiny: OpenTiny) -> None:
-    lesson = grpo(open_tiny(), reward=lambda _example, _answer: float("nan"))
+    lesson = grpo(open_tiny(), reward=Reward("nan", lambda _example, _answer: float("nan")))
     with pytest.raises(DataError, match=r"TRN-025.*x\.csv row 2 is nan"):
         lesson.batch((1,), step=0)
 
@@ -194,7 +198,7 @@ def test_a_prompt_without_room_for_an_answer_is_counted(open_tiny: OpenTiny) -> 
         [*examples_of(1), Example(id="long", input="again " * 200, target="red", row=7)],
         render=render,
         student=open_tiny(),
-        reward=vowels,
+        reward=Reward("vowels", vowels),
         spec=LoraSpec(),
     )
     assert [drop.row for drop in lesson.dropped] == [7]
@@ -206,3 +210,45 @@ def test_a_prompt_without_room_for_an_answer_is_counted(open_tiny: OpenTiny) -> 
 def test_a_group_of_one_is_refused(open_tiny: OpenTiny) -> None:
     with pytest.raises(ValueError, match="a group of 1"):
         grpo(open_tiny(), group=1)
+
+
+@pytest.mark.parametrize("method", ["distil", "grpo"])
+def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(
+    open_tiny: OpenTiny, tmp_path: Path, method: str
+) -> None:
+    spec = LoraSpec(r=2, epochs=3, batch_tokens=128, learning_rate=1e-2)
+
+    def run(folder: Path, *, stops: Sequence[int]) -> bytes:
+        """Train, stopped after so many steps once each; every start makes its lesson anew."""
+        for stop in (*stops, None):
+            steps: list[Stepped] = []
+
+            def note(event: TrainEvent, steps: list[Stepped] = steps) -> None:
+                if isinstance(event, Stepped):
+                    steps.append(event)
+
+            student = open_tiny()
+            lesson = (
+                grpo(student)
+                if method == "grpo"
+                else on_policy(student, open_tiny("qwen3"), share=0.7)
+            )
+            watch = Watch(
+                clock=lambda: 0.0,
+                on_event=note,
+                should_stop=lambda stop=stop, steps=steps: stop is not None and len(steps) >= stop,
+            )
+            with nullcontext() if stop is None else pytest.raises(KeyboardInterrupt):
+                tune(
+                    spec,
+                    lesson,
+                    base=student,
+                    retention=None,
+                    examiner=None,
+                    folder=folder,
+                    watch=watch,
+                )
+            assert steps
+        return (folder / "adapter" / "adapter_model.safetensors").read_bytes()
+
+    assert run(tmp_path / "stopped", stops=(1, 2)) == run(tmp_path / "whole", stops=())

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from pydantic import JsonValue
@@ -31,11 +31,19 @@ from freehold.train.sft import Render, SftLesson, name_of, no_row_left, sft_less
 from freehold.train.soft import SoftBatch, collate_soft, soft_rows
 from freehold.train.teacher import TEACHER_TOKENS, Divergence, Kind, teacher_of
 
-Reward: TypeAlias = Callable[[Example, str], float]
-"""From an example and an answer to a reward; higher is better. The task's scorer is one."""
-
 SPARE_ANSWER_TOKENS = 8
 """A student's sample may be longer by so many tokens than the longest answer that it is taught."""
+
+
+@dataclass(frozen=True)
+class Reward:
+    """What an answer to an example is worth; higher is better. The task's scorer is one.
+
+    `digest` names the scorer with its settings, so that no run goes on under another one.
+    """
+
+    digest: str
+    worth: Callable[[Example, str], float]
 
 
 @dataclass(frozen=True)
@@ -204,7 +212,7 @@ class GrpoLesson:
         )
 
     def _worth(self, example: Example, answer: str) -> float:
-        value = float(self.reward(example, answer))
+        value = float(self.reward.worth(example, answer))
         if not math.isfinite(value):
             raise DataError(
                 "TRN-025",
@@ -267,7 +275,7 @@ def grpo_lesson(
     content: list[JsonValue] = [[*prompt] for prompt in kept.values()]
     return GrpoLesson(
         name="grpo",
-        digest=digest_json("grpo", [content, group, most, spec.seed]),
+        digest=digest_json("grpo", [content, reward.digest, group, most, spec.seed]),
         objective=Grpo(),
         dropped=tuple(dropped),
         student=student,
