@@ -14,9 +14,8 @@ from freehold.core.sections import BaseModelSpec, DistilSpec, RetentionSpec
 from freehold.core.snapshot import Example
 from freehold.models.local import LocalModel, open_local
 from freehold.train.distil import TaughtLesson, distil_lesson
+from freehold.train.objectives import Divergence, SoftBatch
 from freehold.train.rows import TrainingRow
-from freehold.train.soft import SoftBatch
-from freehold.train.teacher import Divergence
 
 OpenTiny = Callable[..., LocalModel]
 COLOURS = ("red", "green", "blue", "dark grey")

@@ -23,6 +23,7 @@ from freehold.models.network import Network
 from freehold.train import losses
 from freehold.train.answers import AnswersRow, collate_answers, reference_logprobs
 from freehold.train.objectives import (
+    OBJECTIVES,
     AnswersBatch,
     Dpo,
     Grpo,
@@ -656,3 +657,4 @@ def test_every_loss_has_its_name_in_the_mapping() -> None:
         *("forward_kl", "reverse_kl", "jsd", "grpo"),
     }
     assert all(name == loss.__name__ for name, loss in losses.LOSSES.items())
+    assert set(OBJECTIVES) == named

@@ -14,11 +14,11 @@ from freehold.core.sections import DistilSpec
 from freehold.core.snapshot import Drop, Example
 from freehold.models.local import LocalModel
 from freehold.train.batching import Indices
-from freehold.train.objectives import Objective
+from freehold.train.objectives import Divergence, Objective, SoftBatch
 from freehold.train.on_policy import OnPolicyLesson, on_policy_distil_lesson
 from freehold.train.sft import Render, SftLesson, sft_lesson
-from freehold.train.soft import SoftBatch, SoftRow, collate_soft, soft_rows
-from freehold.train.teacher import TEACHER_TOKENS, Divergence, teacher_of
+from freehold.train.soft import SoftRow, collate_soft, soft_rows
+from freehold.train.teacher import TEACHER_TOKENS, teacher_of
 
 
 @dataclass(frozen=True)

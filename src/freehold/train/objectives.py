@@ -5,7 +5,7 @@ An objective passes a batch through the model and hands log-probabilities to a l
 with settings is a small frozen dataclass that is called like a function.
 
 Shapes: B rows, T positions, N positions that carry loss, S answers, P pairs, H hidden size, V
-vocabulary.
+vocabulary, K of its tokens.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from freehold.models.prefix import BehindPrefix
 from freehold.train import losses
 from freehold.train.rows import TokenRow
+
+DivergenceName: TypeAlias = Literal["forward_kl", "reverse_kl", "jsd"]
 
 LOGIT_CELLS = 1 << 26
 """Logits (positions x vocabulary) that are in memory together: 256 MiB in float32."""
@@ -94,6 +96,14 @@ class AnswersBatch(Batch):
     def units(self) -> int:
         """How many twos there are."""
         return self.answers // 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftBatch(Batch):
+    """A batch with what a teacher said at each of `places_N`: its K likeliest tokens."""
+
+    top_ids_NK: Tensor
+    top_logprobs_NK: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,6 +355,25 @@ class Kto:
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """How far a model is from a kept teacher: over its K likeliest tokens and all others as one.
+
+    That is at most the divergence over the whole vocabulary, and the same where K is V. `jsd` weighs
+    teacher and model alike. Where both agree, nothing pulls. Formula: docs/retention.md.
+    """
+
+    kind: DivergenceName = "forward_kl"
+
+    def __call__(self, model: PreTrainedModel, batch: SoftBatch, /) -> Tensor:
+        """Return the divergence in nats, summed over N positions."""
+        logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
+        own_NK = logprobs_NV.gather(-1, batch.top_ids_NK)
+        teacher_NK = batch.top_logprobs_NK
+        divergence = losses.LOSSES[self.kind]
+        return divergence(losses.with_tail(teacher_NK), losses.with_tail(own_NK)).sum()
+
+
+@dataclass(frozen=True)
 class Grpo:
     """The clipped policy gradient on sampled tokens; see `losses.grpo`."""
 
@@ -369,5 +398,8 @@ OBJECTIVES: Mapping[str, Objective[Any]] = {
     "orpo": Orpo(),
     "simpo": Simpo(),
     "kto": Kto(),
+    "forward_kl": Divergence("forward_kl"),
+    "reverse_kl": Divergence("reverse_kl"),
+    "jsd": Divergence("jsd"),
     "grpo": Grpo(),
 }

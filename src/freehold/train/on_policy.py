@@ -25,11 +25,18 @@ from freehold.models.sample import Sampled, Sampling, sample
 from freehold.train.answers import AnswersRow, collate_answers, encode_prompts
 from freehold.train.batching import Indices
 from freehold.train.losses import group_advantages
-from freehold.train.objectives import Grpo, Objective, RewardedBatch
+from freehold.train.objectives import (
+    Divergence,
+    DivergenceName,
+    Grpo,
+    Objective,
+    RewardedBatch,
+    SoftBatch,
+)
 from freehold.train.rows import TokenRow
 from freehold.train.sft import Render, SftLesson, name_of, no_row_left, sft_lesson
-from freehold.train.soft import SoftBatch, collate_soft, soft_rows
-from freehold.train.teacher import TEACHER_TOKENS, Divergence, Kind, teacher_of
+from freehold.train.soft import collate_soft, soft_rows
+from freehold.train.teacher import TEACHER_TOKENS, teacher_of
 
 SPARE_ANSWER_TOKENS = 8
 """A student's sample may be longer by so many tokens than the longest answer that it is taught."""
@@ -72,7 +79,8 @@ class OnPolicyLesson:
     @property
     def lengths(self) -> tuple[int, ...]:
         """Tokens of each row, at the most that a sample may have."""
-        return tuple(row.answer_start + self.how.max_tokens + 1 for row in self.taught.rows)
+        most = self.how.max_tokens + 1
+        return tuple(max(len(r.ids), r.answer_start + most) for r in self.taught.rows)
 
     @property
     def loss_tokens(self) -> int:
@@ -127,7 +135,7 @@ def on_policy_distil_lesson(
         max_tokens=max(1, min(most, student.context_tokens - prompt - 1)),
         stop_ids=student.loaded.chat.stop_ids,
     )
-    kind: Kind = "reverse_kl" if spec.divergence == "sequence" else spec.divergence
+    kind: DivergenceName = "reverse_kl" if spec.divergence == "sequence" else spec.divergence
     top_k = spec.retention.top_k
     settings = [kind, spec.on_policy, top_k, how.max_tokens, spec.seed]
     return OnPolicyLesson(

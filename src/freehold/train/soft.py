@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from freehold.train.objectives import Batch, collate, logits_where_loss_is
+from freehold.train.objectives import Divergence, SoftBatch, collate, logits_where_loss_is
 from freehold.train.rows import TokenRow
 
-TAIL_FLOOR = 1e-6
-"""The least mass that is given to the tokens outside the k likeliest, so that its logarithm exists."""
+_FORWARD = Divergence("forward_kl")
 
 
 @dataclass(frozen=True)
@@ -26,14 +25,6 @@ class SoftRow:
     """A row with the log-probabilities that a teacher gave at each position that carries loss."""
 
     row: TokenRow
-    top_ids_NK: Tensor
-    top_logprobs_NK: Tensor
-
-
-@dataclass(frozen=True)
-class SoftBatch(Batch):
-    """A batch with soft targets in the order of `places_N`."""
-
     top_ids_NK: Tensor
     top_logprobs_NK: Tensor
 
@@ -87,18 +78,7 @@ def kl_from_teacher(model: PreTrainedModel, batch: SoftBatch) -> Tensor:
     Over the teacher's k likeliest tokens one by one, and over all others as one outcome: a lower bound
     of the full divergence, with gradient zero where both agree. Formula: docs/retention.md.
     """
-    logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
-    own_NK = logprobs_NV.gather(-1, batch.top_ids_NK)
-    teacher_NK = batch.top_logprobs_NK
-    inside_N = (teacher_NK.exp() * (teacher_NK - own_NK)).sum(-1)
-    teacher_tail_N = _tail(teacher_NK)
-    outside_N = teacher_tail_N * (teacher_tail_N.log() - _tail(own_NK).log())
-    return (inside_N + outside_N).sum()
-
-
-def _tail(logprobs_NK: Tensor) -> Tensor:
-    """Return the mass outside K, in [TAIL_FLOOR, 1]."""
-    return (1.0 - logprobs_NK.exp().sum(-1)).clamp(min=TAIL_FLOOR, max=1.0)
+    return _FORWARD(model, batch)
 
 
 @torch.inference_mode()

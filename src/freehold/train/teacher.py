@@ -1,57 +1,14 @@
 # pyright: standard
-"""A teacher: whether it speaks the student's tokens, and how far the student is from what it says.
-
-Shapes: N positions that carry loss, K of the teacher's likeliest tokens, V vocabulary.
-"""
+"""A teacher: whether there is one that can score the student's tokens."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal, TypeAlias
-
-import torch
-from torch import Tensor
-from transformers import PreTrainedModel
 
 from freehold.core.errors import ModelError
 from freehold.core.sections import DistilSpec
 from freehold.models.local import LocalModel
-from freehold.train import losses
-from freehold.train.objectives import logits_where_loss_is
-from freehold.train.soft import SoftBatch
-
-Kind: TypeAlias = Literal["forward_kl", "reverse_kl", "jsd"]
-
-_DIVERGENCES: Mapping[Kind, Callable[[Tensor, Tensor], Tensor]] = {
-    "forward_kl": losses.forward_kl,
-    "reverse_kl": losses.reverse_kl,
-    "jsd": partial(losses.jsd, beta=0.5),
-}
-
 
 TEACHER_TOKENS = 4096
 """Padded tokens that pass a teacher together."""
-
-
-@dataclass(frozen=True)
-class Divergence:
-    """How far a student is from the kept teacher: over its K likeliest tokens and all others as one.
-
-    That is at most the divergence over the whole vocabulary, and the same where K is V. `jsd` weighs
-    teacher and student alike.
-    """
-
-    kind: Kind = "forward_kl"
-
-    def __call__(self, model: PreTrainedModel, batch: SoftBatch, /) -> Tensor:
-        """Return the divergence in nats, summed over N positions."""
-        logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
-        student_NK = logprobs_NV.gather(-1, batch.top_ids_NK)
-        return _DIVERGENCES[self.kind](
-            losses.with_tail(batch.top_logprobs_NK), losses.with_tail(student_NK)
-        ).sum()
 
 
 def teacher_of(student: LocalModel, teacher: LocalModel | None, spec: DistilSpec) -> LocalModel:
