@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from freehold.train.preference import (
     PreferencePair,
     preference_lesson,
 )
+from freehold.train.records import Watch
+from freehold.train.tune import tune
 
 OpenTiny = Callable[..., LocalModel]
 PROMPT = (system("Say its colour."), user("thing 3"))
@@ -274,3 +277,34 @@ def test_the_digest_names_rows_settings_and_base(open_tiny: OpenTiny) -> None:
     }
     assert len(named) == 8
     assert digest() == digest()
+
+
+@pytest.mark.parametrize("method", ["dpo", "kto"])
+def test_a_training_prefers_the_chosen_answers_and_leaves_the_base_as_it_was(
+    open_tiny: OpenTiny, tmp_path: Path, method: str
+) -> None:
+    base = open_tiny()
+    pairs = pairs_of(8)
+
+    def margin(model: LocalModel) -> float:
+        return sum(
+            plain_logprob(model, pair.prompt, pair.chosen)
+            - plain_logprob(model, pair.prompt, pair.rejected)
+            for pair in pairs
+        )
+
+    before = margin(base)
+    spec = PreferSpec.model_validate(
+        {"method": method, "r": 4, "epochs": 6.0, "batch_tokens": 256, "learning_rate": 1e-2}
+    )
+    tune(
+        spec,
+        preference_lesson(pairs, base=base, spec=spec),
+        base=base,
+        retention=None,
+        examiner=None,
+        folder=tmp_path,
+        watch=Watch(clock=lambda: 0.0),
+    )
+    assert margin(base) == before
+    assert margin(open_tiny(adapter=tmp_path / "adapter")) > before + 8
