@@ -17,13 +17,15 @@ def project(tmp_path: Path) -> Path:
     with Store.open(tmp_path, clock=lambda: datetime(2026, 11, 22, tzinfo=UTC)) as store:
         store.handle("c", "first")
         store.handle("c", "second")
+        store.handle("t", "a training")
     return tmp_path
 
 
 def test_verbs_are_offered_first(tmp_path: Path) -> None:
     assert candidates([""], tmp_path) == ("init", "check", "climb", "report", "eval", "train")
     assert candidates(["c"], tmp_path) == ("check", "climb")
-    assert candidates(["train", ""], tmp_path) == ("scratch",)
+    assert candidates(["train", ""], tmp_path) == ("lora", "prefer", "distil", "full", "scratch")
+    assert candidates(["train", "s"], tmp_path) == ("scratch",)
     assert candidates(["-n", "5", "cl"], tmp_path) == ("climb",)
     assert candidates([], tmp_path)[0] == "init"
 
@@ -42,10 +44,12 @@ def test_values_are_offered_also_where_bash_cuts_the_word(tmp_path: Path) -> Non
 
 
 def test_ids_and_rungs_come_from_the_ledger(project: Path) -> None:
-    assert candidates(["report", ""], project) == ("@last", "c2", "c1")
+    assert candidates(["report", ""], project) == ("@last", "c2", "c1", "t1")
+    assert candidates(["train", "--after", ""], project) == ("t1",)
+    assert "t1/lora" not in candidates(["eval", ""], project)
     assert candidates(["report", "c1", "--against", "c"], project) == ("c2", "c1")
     assert candidates(["report", "@", "la"], project) == ("@last",)
-    assert candidates(["eval", "c2/l"], project) == ("c2/lora",)
+    assert candidates(["eval", "c2/l"], project) == ("c2/lora", "c2/lora+retrieve")
     assert "freehold/acorn" in candidates(["eval", ""], project)
     assert candidates(["-C", str(project), "report", "c"], project / "elsewhere") == ("c2", "c1")
 

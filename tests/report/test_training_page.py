@@ -214,7 +214,10 @@ def test_a_headline_without_kept_ability_promises_none() -> None:
     for kept in (None, nothing):
         view = training_sample.view().model_copy(update={"kept": kept})
         assert headline(view) == "lora reaches 0.867 [.795 .916] n=120 on dev"
-        assert "kept ability was not measured" in words_of(training_html(view))
+        told = (
+            "kept ability was not measured" if kept is None else "the base answers no probe right"
+        )
+        assert told in words_of(training_html(view))
 
 
 @pytest.mark.parametrize("view", [training_sample.third(), training_sample.running()])

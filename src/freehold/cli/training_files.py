@@ -26,25 +26,18 @@ def page_path(training_id: str) -> str:
     return f"{REPORTS}/{training_id}.html"
 
 
-def write_page(project: Path, view: TrainingView) -> Written:
-    """Write `reports/t7.html`, whole or not at all.
+def write_page_if_possible(project: Path, view: TrainingView) -> tuple[Written | None, str]:
+    """Write `reports/t7.html`, whole or not at all; return it, or None with why it cannot be written.
 
-    Raises:
-        OSError: it cannot be written.
+    No training stops for its page.
     """
     content = training_html(view).encode("utf-8", "replace")
     relative = page_path(view.training_id)
-    write_durably(project / relative, content)
-    return Written(relative, len(content))
-
-
-def write_page_if_possible(project: Path, view: TrainingView) -> str:
-    """Write the page of a running training, and return why not where it cannot: no training stops for it."""
     try:
-        write_page(project, view)
+        write_durably(project / relative, content)
     except (OSError, MachineError) as error:
-        return f"{page_path(view.training_id)} cannot be written: {error}"
-    return ""
+        return None, f"{relative} cannot be written: {error}"
+    return Written(relative, len(content)), ""
 
 
 class EventLog:

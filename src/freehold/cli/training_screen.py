@@ -174,7 +174,7 @@ class TrainingScreen:
         if self._log is not None:
             self._log.add(event)
         if isinstance(event, Started | Evaluated | Stopped):
-            problem = write_page_if_possible(self._project, self.running.seen.view())
+            _, problem = write_page_if_possible(self._project, self.running.seen.view())
             if problem:
                 self._notice = problem
 

@@ -25,6 +25,7 @@ from freehold.report.training_view import (
     TrainingCurves,
     TrainingView,
 )
+from freehold.train.compute import base_tokens_of
 from freehold.train.records import (
     Evaluated,
     Lost,
@@ -36,9 +37,6 @@ from freehold.train.records import (
     TrainEvent,
     TrainingResult,
 )
-
-BASE_TOKENS: Mapping[str, int] = {"freehold/acorn": 33_000_000}
-"""The tokens that made a base, where its maker says so."""
 
 _MOST_LOSSES = 400
 
@@ -222,7 +220,7 @@ def finished_view(training: Training, task: Task, *, training_id: str, folder: s
 def compute_of(training: Training) -> Compute:
     """Return 6 * N * D of a training, and of its base where its maker says how many tokens made it."""
     result = training.result
-    tokens = BASE_TOKENS.get(training.base)
+    tokens = base_tokens_of(training.base)
     return Compute(
         parameters=_parameters(result),
         tokens=result.tokens,

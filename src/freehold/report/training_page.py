@@ -21,6 +21,8 @@ REFRESH_SECONDS = 10
 
 WIDE, NARROW = 864, 340
 THIRD = 1 / 3
+GENERAL_PURPOSE = 1e23
+"""From so many operations on a model counts as general-purpose (EU AI Act, guidelines of July 2025)."""
 _SMALLER: tuple[tuple[int, int], ...] = ((200, 1_200), (200, 400), (100, 200), (20, 100), (0, 0))
 
 
@@ -58,8 +60,10 @@ def headline(view: TrainingView) -> str:
 def kept_verdict(view: TrainingView) -> tuple[str, str]:
     """Return the role and the words of kept ability against its bar."""
     ratio, bar = view.kept.ratio if view.kept else None, view.bar.kept
-    if ratio is None or ratio.mean is None:
+    if ratio is None:
         return "muted", "kept ability was not measured"
+    if ratio.mean is None:
+        return "muted", "the base answers no probe right, so nothing can be lost"
     shown = numbers.bar_value(bar)
     if ratio.low >= bar:
         return "pass", f"✓ keeps at least {shown}: {numbers.bound(ratio.low)} ≥ {shown}"
@@ -246,10 +250,10 @@ def _frontier_section(view: TrainingView) -> Section:
     headings = ("scale", "quality on dev", "general ability", "worst family", "within the limits")
     best = next((i for i, p in enumerate(found.points) if p.scale == found.chosen), None)
     lead = (
-        f"The trained update, made smaller or larger. Chosen on dev: {found.reason}. The limits are"
-        f" {numbers.plural_points(limit)} of mean loss and"
-        f" {numbers.plural_points(view.retention.family_points)} in any family, at the upper bound."
-        " The hollow point is the update as it was trained."
+        f"The trained update, made smaller or larger. Chosen on dev: {found.reason}. The limits:"
+        f" a mean loss of {numbers.plural_points(limit)} by the upper bound of its interval, and of"
+        f" {numbers.plural_points(view.retention.family_points)} in any family. The hollow point is"
+        " the update as it was trained."
     )
     drawn_table = table(headings, rows, best=best, name="frontier-table")
     return Section("frontier", heading, lead, join([drawn, drawn_table]))
@@ -335,7 +339,11 @@ def _compute_section(view: TrainingView) -> Section:
 def _base_words(compute: Compute) -> str:
     share = compute.share_of_base
     if share is None or compute.base_operations is None:
-        return "not known: its maker's tokens are not on record here"
+        side = "below" if compute.rule < THIRD * GENERAL_PURPOSE else "above"
+        return (
+            "not known: its maker's tokens are not on record here; this run is"
+            f" {side} a third of the {GENERAL_PURPOSE:.0e} operations of a general-purpose model"
+        )
     side = "below" if share < THIRD else "above"
     return (
         f"{compute.base_operations:.3g} operations; this run is {share_words(share)} of it,"

@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from freehold.cli import paths
 from freehold.cli.grammar import TRAINED_RUNGS
 from freehold.cli.interrupt import Pause
 from freehold.cli.parse import nearest
 from freehold.cli.session import Session
-from freehold.cli.training_files import write_page
+from freehold.cli.training_files import write_page_if_possible
 from freehold.cli.training_screen import open_training_screen
 from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
 from freehold.core.errors import UsageError
@@ -30,7 +31,7 @@ from freehold.ladder.training import (
 from freehold.ladder.training_view import finished_view, recipe_words, spec_of
 from freehold.report import findings, numbers
 from freehold.report.intake import snapshot_lines
-from freehold.report.lines import Line, Look, labelled, line, render
+from freehold.report.lines import Line, Span, labelled, line, render
 from freehold.report.live_training import training_paused
 from freehold.report.problems import warning_lines
 from freehold.report.terminal import closing
@@ -38,9 +39,10 @@ from freehold.report.training_text import training_json, training_summary
 from freehold.report.training_view import TrainingView
 
 if TYPE_CHECKING:
-    from freehold.core.sections import RungName
+    from freehold.core.sections import BaseModelSpec, RungName
     from freehold.ladder.prepare import Prepared
     from freehold.ladder.tools import Models
+    from freehold.models.loading import Outline
     from freehold.store.store import Store
 
 OK = 0
@@ -59,8 +61,7 @@ def run(session: Session) -> int:
     with ExitStack() as stack:
         models = stack.enter_context(open_models(session))
         if session.invocation.has("dry-run"):
-            plan = _plan(prepared, rung, after=after, models=models, look=session.console.look())
-            session.console.data(plan)
+            session.console.data(_plan(session, prepared, rung, models=models))
             return OK
         store = stack.enter_context(open_store(session))
         folder = None if after is None else find_after(store, after, project=session.project)
@@ -154,34 +155,41 @@ def _train(
 def _show(
     session: Session, outcome: TrainingOutcome, view: TrainingView, *, following: str
 ) -> None:
-    written = write_page(session.project, view)
-    if session.invocation.has("open"):
-        webbrowser.open((session.project / written.path).resolve().as_uri())
     console = session.console
+    written, problem = write_page_if_possible(session.project, view)
+    if written is None:
+        console.complain(problem)
+    elif session.invocation.has("open"):
+        webbrowser.open((session.project / written.path).resolve().as_uri())
     if console.is_json:
-        shape = training_json(view, report_path=written.path)
+        shape = training_json(view, report_path=written.path if written else None)
         console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
         return
     console.data(training_summary(view, **console.drawn))
     console.data(render([line(f"Adapter  {view.folder}/")], console.look()))
     command = following or f"freehold report {outcome.training_id} --open"
+    if written is None:
+        console.data(render([line("next     ", Span(command, "strong"))], console.look()))
+        return
     console.data(closing(written.path, written.size_bytes, following=command, look=console.look()))
 
 
-def _plan(
-    prepared: Prepared, rung: RungName, *, after: str | None, models: Models, look: Look
-) -> str:
+def _plan(session: Session, prepared: Prepared, rung: RungName, *, models: Models) -> str:
     """Return what would be trained, and what that would take on this machine; nothing is written."""
     from freehold.cli.estimate import plan_rows
+    from freehold.models.opening import open_outline
 
-    task, snapshot = prepared.task, prepared.snapshot
+    def outline(spec: BaseModelSpec) -> Outline:
+        return open_outline(spec, cache=paths.cache_folder(), online=session.is_online)
+
+    task, snapshot, look = prepared.task, prepared.snapshot, session.console.look()
     only = task.ladder.model_copy(update={"rungs": (rung,)})
     alone = replace(prepared, task=task.model_copy(update={"ladder": only}))
-    row = plan_rows(alone, models=models)[0]
+    row = plan_rows(alone, models=models, open_outline=outline)[0]
     facts = [
         ("rung", rung),
         ("base", task.base.id),
-        ("after", after or "the base itself"),
+        ("after", session.invocation.text("after") or "the base itself"),
         ("instruction", findings.clip(task.instruction, 200)),
         ("rows", f"{len(snapshot.train):,} train, {len(snapshot.dev):,} dev"),
         *recipe_words(spec_of(task.ladder, rung), None),
