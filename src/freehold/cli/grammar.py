@@ -57,7 +57,11 @@ class Verb(NamedTuple):
 
 
 EXAMPLES = ("ticket-routing",)
-RUNGS = ("baseline", "zero_shot", "few_shot", "structured", "retrieve", "lora")
+MACHINES = ("laptop-cpu", "rtx-3060-12gb", "rtx-4090-24gb", "a100-80gb", "h100-80gb")
+RUNGS = (
+    *("baseline", "zero_shot", "few_shot", "structured", "retrieve"),
+    *("lora", "lora+retrieve", "prefer", "distil", "full"),
+)
 TRAINED_RUNGS = ("lora", "prefer", "distil", "full")
 
 GLOBAL_FLAGS: tuple[Flag, ...] = (
@@ -140,10 +144,18 @@ VERBS: tuple[Verb, ...] = (
         examples=(
             ("freehold check", "settings and data"),
             ("freehold check --plan", "also time, cost and memory of each rung"),
+            ("freehold check --plan --machine rtx-3060-12gb", "on a machine that is not here"),
             ("freehold check --explain DAT-003", "what a code means"),
         ),
         flags=(
             Flag(("--plan",), "estimate time, cost and memory of each rung"),
+            Flag(
+                ("--machine",),
+                "plan for a machine: this, " + ", ".join(MACHINES),
+                kind="choice",
+                value="NAME",
+                choices=("this", *MACHINES),
+            ),
             Flag(("--where",), "print where each setting comes from"),
             Flag(
                 ("--explain",),

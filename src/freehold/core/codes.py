@@ -1,7 +1,7 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
-A code is a place (CFG task file, DAT data, MDL model, MAC machine, TRN training, USE usage, BAR bar,
-BUG Freehold itself) and a number.
+A code is a place (CFG task file, DAT data, MDL model, MAC machine, GPU accelerator, TRN training,
+USE usage, BAR bar, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
 
@@ -35,6 +35,10 @@ CODES: Mapping[str, str] = {
     " another folder with -C DIR.",
     "MAC-007": "There is not enough memory. Close other programs, use a smaller base model, or fewer"
     " examples with -n.",
+    "MAC-008": "A training will need more main memory than is free. Nothing was begun. The plan comes from the"
+    " model's config; the help names the nearest setting that fits.",
+    "GPU-003": "A training will need more memory than the accelerator has free. Nothing was begun. The plan"
+    " comes from the model's config; the help names the nearest setting that fits.",
     "MDL-001": "The model is not where it was said to be: a folder that does not exist, or a bundled"
     " model that is missing from the installation.",
     "MDL-002": "What was named is not a Hugging Face model folder: config.json is missing or unreadable,"
@@ -70,9 +74,10 @@ CODES: Mapping[str, str] = {
     " Nothing is overwritten.",
     "TRN-004": "The loss or its gradient became infinite or undefined. The last checkpoint is as it"
     " was. A lower learning rate is the usual cure, a broken row the usual other cause.",
-    "TRN-005": "The dev metric gave no number for the weights in training.",
     "TRN-006": "The base model of a training carries an adapter already. An adapter on top of an adapter"
     " could not be loaded by anyone else.",
+    "TRN-008": "`checkpointing` computes layers again from their inputs, where the prefix of `kind: prefix`"
+    " would be missing. Train another kind, or leave `checkpointing` out.",
     "TRN-020": "No preference pair or judged answer is left: both answers are the same, or they are longer"
     " than the model's context. Rows are left out and counted, never cut.",
     "TRN-021": "The preference method compares two answers to one prompt, and some rows hold a single"
@@ -85,6 +90,9 @@ CODES: Mapping[str, str] = {
     "TRN-025": "The reward of a sampled answer is no number. The scorer of the task is the reward.",
     "TRN-026": "Two adapters can be joined into one where both are plain LoRA (kind lora, rslora, qlora or"
     " osf) on one base. The updates of the other kinds do not add up to one of theirs.",
+    "TRN-027": "Teacher and student of a distillation are the same weights in memory. Token by token the teacher"
+    " would change with the student. `divergence: sequence` needs only its answers.",
+    "TRN-028": "The documents of `data.documents` hold no text that a model could be trained on.",
     "TRN-040": "A training can go on from a folder in .freehold/adapters/ that Freehold wrote: it holds"
     " lineage.json and buffer.jsonl beside the adapter. This one lacks them, or they are damaged.",
     "TRN-041": "Only the `lora` rung goes on after another training: its update is added to the one"
@@ -128,6 +136,9 @@ CODES: Mapping[str, str] = {
     "DAT-024": "Two labels differ only in capitals or spaces, so they are probably one.",
     "DAT-025": "Some inputs are much longer than the model can read, or than the others.",
     "DAT-026": "A document cannot be read, or there are none.",
+    "DAT-027": "No row of data.preferences can be used. A pair has a prompt, a chosen and a rejected answer"
+    " that differ; a judged answer has a prompt, an answer and a label that is true or false.",
+    "DAT-028": "Some rows of data.preferences were left out. Each has its reason and its row number.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

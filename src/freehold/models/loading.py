@@ -23,6 +23,7 @@ from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
 
 if TYPE_CHECKING:
     from peft import PeftModel
+    from transformers import PretrainedConfig
 
 # These rescale positions by the length of the longest row, so that a row's answer would depend on its
 # neighbours beyond the length that the model was first trained with.
@@ -37,6 +38,31 @@ class Loaded:
     network: Network
     chat: ChatFormat
     context_tokens: int
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What is known of a model without its weights: config, chat format, and how many tokens it reads."""
+
+    config: PretrainedConfig
+    chat: ChatFormat
+    context_tokens: int
+
+
+def read_outline(files: ModelFiles) -> Outline:
+    """Read the config and the tokenizer of a model, and no weights.
+
+    Raises:
+        ModelError: the architecture is unknown, or the tokenizer cannot be used.
+    """
+    _check_architecture(files)
+    config = AutoConfig.from_pretrained(
+        files.folder, local_files_only=True, trust_remote_code=False
+    )
+    stop = getattr(config.get_text_config(), "eos_token_id", None)
+    ids = (stop,) if isinstance(stop, int) else tuple(stop or ())
+    chat = ChatFormat(_load_tokenizer(files), model_stop_ids=ids, where=str(files.folder))
+    return Outline(config=config, chat=chat, context_tokens=_context_of(config))
 
 
 def pick_device() -> torch.device:
@@ -210,7 +236,11 @@ def _stop_ids(module: PreTrainedModel) -> tuple[int, ...]:
 
 def context_tokens_of(module: PreTrainedModel) -> int:
     """Return how many tokens the network reads, so that a row's answer never depends on other rows."""
-    config = module.config.get_text_config()
+    return _context_of(module.config)
+
+
+def _context_of(whole: PretrainedConfig) -> int:
+    config = whole.get_text_config()
     most = int(getattr(config, "max_position_embeddings", None) or _UNKNOWN_CONTEXT)
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
     kind = rope.get("rope_type") or rope.get("type") if isinstance(rope, dict) else None

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from freehold.core.sections import BaseModelSpec
 from freehold.models.door import Model
+
+if TYPE_CHECKING:
+    from freehold.models.loading import Outline
 
 
 def open_model(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> Model:
@@ -22,3 +26,15 @@ def open_model(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> Mod
     from freehold.models.local import open_local
 
     return open_local(spec, cache=cache, online=online)
+
+
+def open_outline(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> Outline:
+    """Read the config and the tokenizer of the model that `spec` names, and no weights.
+
+    Raises:
+        ModelError: the model is missing, unsafe, or of a kind that cannot be used.
+    """
+    from freehold.models.loading import read_outline
+    from freehold.models.sources import find_model
+
+    return read_outline(find_model(spec, cache=cache, online=online))

@@ -38,7 +38,10 @@ class Lengths(Record):
 
 
 class PlanRow(Record):
-    """What one rung will need. `memory_gib` None means no accelerator is used."""
+    """What one rung will need. `memory_gib` None means no accelerator is used.
+
+    `watt_hours` is what the machine draws in that time, where its power is known.
+    """
 
     rung: str
     state: Literal["planned", "skipped"] = "planned"
@@ -46,6 +49,7 @@ class PlanRow(Record):
     seconds: float | None = None
     dollars: float | None = None
     memory_gib: float | None = None
+    watt_hours: float | None = None
 
 
 def snapshot_lines(
@@ -120,7 +124,7 @@ def plan_table(
     `within` says what the totals were held against: `within budget $25`.
     """
     look = look_of(width, ascii=ascii, color=color)
-    name_width = max([12, *(len(elide(clean(row.rung), 16)) for row in rows)])
+    name_width = max([12, *(len(elide(clean(row.rung), 16)) + 1 for row in rows)])
     head = f"  {'rung'.ljust(name_width)}{'time':>6}{'cost':>9}    memory"
     lines: list[Line] = [line(Span(head, "muted"))]
     lines.extend(_plan_row(row, name_width, look) for row in rows)
@@ -128,6 +132,9 @@ def plan_table(
     seconds = sum(row.seconds or 0.0 for row in planned)
     dollars = sum(row.dollars or 0.0 for row in planned)
     totals = f"≈ {numbers.rough(seconds)}   ≈ {numbers.money(round(dollars, 2))}"
+    energy = sum(row.watt_hours or 0.0 for row in planned)
+    if energy:
+        totals += f"   ≈ {energy:,.0f} Wh" if energy >= 1 else "   < 1 Wh"
     total = f"  {'total'.ljust(name_width)}{totals}"
     lines.append(line(elide(f"{total.ljust(_NOTE_COLUMN + 10)}  {within}", look.width)))
     return render(lines, look)
@@ -162,10 +169,14 @@ def _plan_row(row: PlanRow, name_width: int, look: Look) -> Line:
     name = elide(clean(row.rung), 16).ljust(name_width)
     if row.state == "skipped":
         return line(elide(f"  {name}– skipped: {clean(row.note)}", look.width))
-    memory = "no GPU" if row.memory_gib is None else f"{row.memory_gib:.0f} GiB"
+    memory = "no GPU" if row.memory_gib is None else _gib(row.memory_gib)
     dollars = numbers.money(None if row.dollars is None else round(row.dollars, 2))
     text = f"  {name}{numbers.rough(row.seconds):>6}{dollars:>9}{memory:>10}"
     return line(elide(f"{text}   {clean(row.note)}" if row.note else text, look.width))
+
+
+def _gib(value: float) -> str:
+    return f"{value:.0f} GiB" if value >= 0.95 else f"{value:.1f} GiB"
 
 
 def _names(snapshot: Snapshot) -> str:

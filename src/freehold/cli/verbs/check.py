@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 from pydantic import JsonValue
 
-from freehold.cli import shapes
+from freehold.cli import paths, shapes
 from freehold.cli.parse import nearest
 from freehold.cli.reason import Reason, reason_of
 from freehold.cli.session import Session
@@ -18,6 +18,7 @@ from freehold.cli.settings import TASK_FILE, Resolved
 from freehold.cli.workplace import open_models, prepare_task
 from freehold.core.codes import CODES
 from freehold.core.errors import Problem, UsageError
+from freehold.core.sections import BaseModelSpec
 from freehold.core.taskfile import task_schema
 from freehold.report import numbers
 from freehold.report.contract import CLIMB_SCHEMA
@@ -27,6 +28,7 @@ from freehold.report.problems import warning_lines
 
 if TYPE_CHECKING:
     from freehold.ladder.prepare import Prepared
+    from freehold.models.loading import Outline
     from freehold.report.intake import PlanRow
 
 GIB = 1024**3
@@ -52,7 +54,8 @@ def run(session: Session) -> int:
         strict=invocation.has("strict"),
         limit=invocation.number("limit"),
     )
-    plan = _plan(session, prepared) if invocation.has("plan") else None
+    is_planned = invocation.has("plan") or invocation.text("machine") is not None
+    plan = _plan(session, prepared) if is_planned else None
     _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE)
     return 0
 
@@ -99,9 +102,18 @@ def _show_sources(session: Session, resolved: Resolved) -> int:
 
 def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
     from freehold.cli.estimate import plan_rows
+    from freehold.models.opening import open_outline
+
+    def outline(spec: BaseModelSpec) -> Outline:
+        return open_outline(spec, cache=paths.cache_folder(), online=session.is_online)
 
     with open_models(session) as models:
-        return plan_rows(prepared, models=models)
+        return plan_rows(
+            prepared,
+            models=models,
+            open_outline=outline,
+            machine=session.invocation.text("machine"),
+        )
 
 
 def _show(
@@ -193,4 +205,5 @@ def _planned(row: PlanRow) -> JsonValue:
         "seconds": row.seconds,
         "dollars": row.dollars,
         "memory_gib": row.memory_gib,
+        "watt_hours": row.watt_hours,
     }
