@@ -5,6 +5,9 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.train.conftest import tiny_network
 from transformers import PreTrainedModel
 
 from freehold.core.sections import TuneSpec
@@ -16,6 +19,7 @@ from freehold.train.answers import AnswersRow, collate_answers, collate_rows
 from freehold.train.objectives import (
     OBJECTIVES,
     Batch,
+    answer_logprobs,
     collate,
     head_of,
     logits_where_loss_is,
@@ -204,3 +208,48 @@ def test_a_start_that_is_read_once_is_the_same_under_every_adapter(
     assert gradients.keys() == plain_gradients.keys() and gradients
     for name, gradient in gradients.items():
         torch.testing.assert_close(gradient, plain_gradients[name], rtol=1e-3, atol=1e-5)
+
+
+IDS = st.integers(5, 299)
+
+
+@st.composite
+def answers_rows(draw: st.DrawFn) -> list[AnswersRow]:
+    """Rows with a common start of any length, prompts that are nothing else, and up to three answers."""
+    start = tuple(draw(st.lists(IDS, min_size=0, max_size=24)))
+    answers = draw(st.integers(1, 3))
+    rows: list[AnswersRow] = []
+    for _ in range(draw(st.integers(1, 5))):
+        rest = tuple(draw(st.lists(IDS, min_size=0 if start else 1, max_size=5)))
+        texts = draw(
+            st.lists(
+                st.lists(IDS, min_size=1, max_size=6).map(tuple),
+                min_size=answers,
+                max_size=answers,
+            )
+        )
+        rows.append(AnswersRow((*start, *rest), tuple(texts)))
+    return rows
+
+
+@settings(max_examples=20)
+@given(answers_rows())
+def test_however_rows_are_laid_out_an_answer_has_the_same_probability(
+    rows: list[AnswersRow],
+) -> None:
+    network = tiny_network("llama")
+    shared, apart = Network(network), Network(network)
+    shared.prove_masks()
+    found: list[torch.Tensor] = []
+    with torch.no_grad():
+        for door in (shared, apart):
+            batch = collate_answers(rows, ["" for _ in rows], door)
+            assert batch.answers == sum(len(row.answers) for row in rows)
+            found.append(answer_logprobs(network, batch)[0])
+        alone = [
+            answer_logprobs(network, collate_answers([AnswersRow(r.prompt, (a,))], [""], apart))[0]
+            for r in rows
+            for a in r.answers
+        ]
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found[0], torch.cat(alone), rtol=1e-5, atol=1e-5)
