@@ -76,6 +76,8 @@ CODES: Mapping[str, str] = {
     " was. A lower learning rate is the usual cure, a broken row the usual other cause.",
     "TRN-006": "The base model of a training carries an adapter already. An adapter on top of an adapter"
     " could not be loaded by anyone else.",
+    "TRN-007": "The base's chat template does not show a user turn as it is written, so the base cannot"
+    " be given the opening of a turn to prompt itself. Replay needs that, or prompts that the base brings.",
     "TRN-008": "`checkpointing` computes layers again from their inputs, where the prefix of `kind: prefix`"
     " would be missing. Train another kind, or leave `checkpointing` out.",
     "TRN-020": "No preference pair or judged answer is left: both answers are the same, or they are longer"

@@ -34,6 +34,7 @@ from freehold.ladder.events import Progress
 from freehold.ladder.rung import Answerer, DevScores
 from freehold.ladder.tools import Tools
 from freehold.models.door import Model
+from freehold.models.sources import ADAPTER_CONFIG
 from freehold.store.blobs import write_durably
 from freehold.train.records import Check, Lost, Stepped, TrainEvent, TrainingResult, Watch
 
@@ -82,6 +83,8 @@ class Order:
     `base` is where training starts, `reference` the untrained weights whose general ability is kept
     (with an adapter to go on from they differ). `answerer` is how a model answers the task. `made_of`
     is everything that decides the lesson, so that the folder of the training has a name of its own.
+    Where `is_examined` is False nothing is measured on the way and no size is chosen: the last weights
+    are only where another training starts.
     """
 
     name: str
@@ -92,6 +95,7 @@ class Order:
     answerer: Callable[[Model], Answerer]
     made_of: tuple[JsonValue, ...]
     task_rows: tuple[SoftRow, ...] = ()
+    is_examined: bool = True
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def tune_rung(order: Order, tools: Tools, dev_scores: DevScores) -> Tuned:
         order.lesson,
         base=order.base,
         retention=_retention(order, tools),
-        examiner=examination.examiner(),
+        examiner=examination.examiner() if order.is_examined else None,
         folder=folder,
         watch=Watch(
             clock=tools.clock,
@@ -156,7 +160,8 @@ def tune_rung(order: Order, tools: Tools, dev_scores: DevScores) -> Tuned:
         ),
     )
     trained = folder / TUNED_FOLDER
-    frontier = examination.frontier(trained, result) if order.spec.retention.scale else None
+    is_chosen = order.is_examined and order.spec.retention.scale
+    frontier = examination.frontier(trained, result) if is_chosen else None
     chosen = trained if frontier is None else _at_size(order, trained, frontier)
     files = files_under(chosen)
     files[RESULT] = result.model_dump_json().encode()
@@ -185,13 +190,21 @@ def unpacked(files: Mapping[str, bytes], tools: Tools, *, where: str, name: str)
     return folder
 
 
+def _size_zero(order: Order, trained: Path) -> LocalModel:
+    """Return the model at size 0 of an update: of an adapter what it stands on, of whole weights the base.
+
+    Whole weights hold everything since the base, an earlier training of the same rung too.
+    """
+    return order.base if (trained / ADAPTER_CONFIG).is_file() else order.reference
+
+
 def _at_size(order: Order, trained: Path, frontier: Frontier) -> Path:
     from freehold.train.scale import scaled
 
     if frontier.chosen == 1.0:
         return trained
     chosen = trained.parent / CHOSEN_FOLDER
-    with scaled(order.base, trained) as update:
+    with scaled(_size_zero(order, trained), trained) as update:
         update.save(frontier.chosen, chosen)
     return chosen
 
@@ -243,7 +256,7 @@ class _Examination:
         if found is not None:
             return found
         start = result.dev_curve[0].value if result.dev_curve else 0.0
-        with scaled(self._order.base, trained) as update:
+        with scaled(_size_zero(self._order, trained), trained) as update:
             points = self._points(update)
         frontier = choose(points, start=start)
         self._tools.store.remember(key, frontier)
@@ -333,13 +346,13 @@ def _retention(order: Order, tools: Tools) -> Retention | None:
 
 def _pool(base: LocalModel, prompts: int, tools: Tools) -> Pool:
     """Return the base's conversations with itself; made once for a base, then found in the store."""
-    from freehold.train.replay import Pool, PoolSpec, pool_key, self_prompts
+    from freehold.train.replay import Pool, PoolSpec, pool_key, replay_pool
 
     spec = PoolSpec(prompts=prompts)
     key = pool_key(base, spec)
     found = tools.store.recall(key, Pool)
     if found is None:
-        found = self_prompts(
+        found = replay_pool(
             base,
             spec,
             on_progress=lambda done, total: tools.on_progress(

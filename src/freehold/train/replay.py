@@ -1,5 +1,5 @@
 # pyright: standard
-"""Replay without anyone's data: the base asks itself questions through its chat template and answers.
+"""Replay without anyone's data: prompts that the base brought or asks itself, with its own answers.
 
 An aligned model that is given nothing but the opening of a turn writes what such turns looked like in
 its own training (Xu et al. 2024, arXiv:2406.08464). The conversations are filtered and answered by the
@@ -9,19 +9,28 @@ belongs to a base and serves every task; each task leaves out what resembles its
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
 
 from freehold.core.errors import ModelError
 from freehold.core.message import Message, assistant, system, user
-from freehold.core.record import Record, digest_json
+from freehold.core.record import Record, digest_bytes, digest_json
 from freehold.models.chat import ChatFormat
+from freehold.models.door import Generation
 from freehold.models.local import LocalModel
 from freehold.models.sample import Sampling, sample
+from freehold.train.checkpoint import write_whole
 from freehold.train.rows import TrainingRow
+
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+PROMPTS_FILE = "replay_prompts.jsonl"
 
 FORMAT = 1
 """Raised when the same base and settings begin to give another pool."""
@@ -60,15 +69,77 @@ class Pool(Record):
 
 
 def pool_key(base: LocalModel, spec: PoolSpec) -> str:
-    """Return the name of a pool: weights, chat template and tokenizer (the base's digest), settings."""
-    return digest_json("replay pool", [base.digest, spec.to_json(), FORMAT])
+    """Return the name of a pool: weights, chat template and tokenizer (the base's digest), settings.
+
+    The prompts that the base brings are part of it.
+    """
+    file = base.files.folder / PROMPTS_FILE
+    brought = digest_bytes(file.read_bytes()) if file.is_file() else None
+    return digest_json("replay pool", [base.digest, spec.to_json(), brought, FORMAT])
+
+
+def replay_pool(
+    base: LocalModel,
+    spec: PoolSpec,
+    *,
+    on_progress: OnProgress = lambda _done, _total: None,
+) -> Pool:
+    """Return the prompts that the base brought with it, as it answers them; the rest it asks itself.
+
+    A base that was trained here knows what it was trained on, and leaves prompts of that kind in its
+    folder (`PROMPTS_FILE`): they speak of its abilities better than what a small model makes up.
+
+    Args:
+        base: untrained, as it will be compared with.
+        spec: how many, and how they are drawn.
+        on_progress: is told how many are found, of how many.
+
+    Raises:
+        ModelError: prompts are wanting, and the base's chat template has no turn that can be opened.
+    """
+    brought = _answered(base, brought_prompts(base.files.folder)[: spec.prompts])
+    left = spec.prompts - len(brought)
+    if left <= 0:
+        return Pool(rows=brought, dropped={})
+    asked = self_prompts(base, spec.model_copy(update={"prompts": left}), on_progress=on_progress)
+    return asked.model_copy(update={"rows": (*brought, *asked.rows)})
+
+
+def brought_prompts(folder: Path) -> tuple[tuple[Message, ...], ...]:
+    """Return the general prompts in a model's folder; none where it brings no such file."""
+    file = folder / PROMPTS_FILE
+    if not file.is_file():
+        return ()
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return tuple(
+        tuple(Message.model_validate(turn, strict=False) for turn in json.loads(line)["messages"])
+        for line in lines
+    )
+
+
+def write_prompts(prompts: Sequence[Sequence[Message]], folder: Path) -> None:
+    """Write general prompts beside a model's weights, one JSON object a line."""
+    lines = [
+        json.dumps({"messages": [turn.to_json() for turn in prompt]}, ensure_ascii=False)
+        for prompt in prompts
+    ]
+    write_whole(folder / PROMPTS_FILE, ("\n".join(lines) + "\n").encode())
+
+
+def _answered(base: LocalModel, prompts: Sequence[tuple[Message, ...]]) -> tuple[TrainingRow, ...]:
+    answers = base.generate(prompts, max_tokens=_TURN_TOKENS) if prompts else ()
+    return tuple(
+        TrainingRow(prompt=prompt, answer=answer.text)
+        for prompt, answer in zip(prompts, answers, strict=True)
+        if isinstance(answer, Generation) and answer.text and not answer.truncated
+    )
 
 
 def self_prompts(
     base: LocalModel,
     spec: PoolSpec,
     *,
-    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
+    on_progress: OnProgress = lambda _done, _total: None,
 ) -> Pool:
     """Return up to `spec.prompts` conversations, fewer where the base repeats itself.
 
@@ -185,7 +256,7 @@ def _planned(
         exchanges = 1
         while exchanges < _MOST_TURNS and rng.random() < spec.more_turns:
             exchanges += 1
-        talk = _Talk([], exchanges if rng.random() < spec.system_share else 1)
+        talk = _Talk([], exchanges)
         talks.append(talk)
         if openings.first_system is not None and rng.random() < spec.system_share:
             with_system.append(talk)

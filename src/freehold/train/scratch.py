@@ -22,11 +22,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from freehold.core.errors import ModelError
+from freehold.core.message import Message
 from freehold.core.record import Record, digest_json
-from freehold.data.procedural import FAMILIES
+from freehold.data.procedural import FAMILIES, training_prompts
 from freehold.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, write_whole
 from freehold.train.decoder import Decoder, Shape
 from freehold.train.llama_folder import write_llama
+from freehold.train.replay import write_prompts
 from freehold.train.scratch_batches import (
     POOL_STEPS,
     PROSE,
@@ -119,6 +121,7 @@ EVENT_STEPS: Final = 10
 LAST_SHARE: Final = 0.02
 """The decay ends at this share of the learning rate."""
 CLIP_NORM: Final = 1.0
+REPLAY_PROMPTS_OF_FAMILY: Final = 100
 COMPILERS: Final = ("c++", "g++", "clang++", "cl")
 
 
@@ -261,7 +264,22 @@ def scratch(
             saved = clock()
     run.save()
     write_llama(spec.shape(), run.decoder, tokenizer, folder=folder / "model")
+    write_replay_prompts(folder / "model", seed=spec.seed)
     return folder / "model"
+
+
+def write_replay_prompts(folder: Path, *, seed: int) -> None:
+    """Leave prompts of the kind that the model was trained on beside its weights.
+
+    Whoever fine-tunes it replays them, so that it keeps what it can do (`replay.replay_pool`).
+    """
+    write_prompts(
+        tuple(
+            tuple(Message(role=role, content=content) for role, content in messages)
+            for messages in training_prompts(REPLAY_PROMPTS_OF_FAMILY, seed)
+        ),
+        folder,
+    )
 
 
 def _tokenizer(spec: ScratchSpec, folder: Path, prose: Sequence[str]) -> Tokenizer:

@@ -53,5 +53,20 @@ __all__ = [
     "Role",
     "World",
     "probe_world",
+    "training_prompts",
     "training_world",
 ]
+
+
+def training_prompts(items_per_family: int, seed: int) -> tuple[tuple[Message, ...], ...]:
+    """Return conversations that end with the user, from the side of the world that models are trained on.
+
+    No probe is among them: probes come from the held-out side (`probe_world`). Families take turns.
+    """
+    world = training_world()
+    rngs = {name: random.Random(f"replay/{name}/{seed}") for name in FAMILIES}
+    return tuple(
+        FAMILIES[name](rngs[name], world).messages
+        for _ in range(items_per_family)
+        for name in FAMILIES
+    )
