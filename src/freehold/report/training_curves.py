@@ -22,7 +22,6 @@ from freehold.report.svg import (
     drawing,
     line,
     text,
-    text_width,
     ticks,
 )
 from freehold.report.training_view import At, EstimateAt, TrainingCurves
@@ -34,9 +33,8 @@ _FEW = 30
 
 @dataclass(frozen=True)
 class _Line:
-    """One curve: its name, its colour role, its points in order of steps."""
+    """One curve: its colour role, its points in order of steps, and its interval."""
 
-    name: str
     role: str
     points: tuple[tuple[float, float], ...]
     band: tuple[tuple[float, float, float], ...] = ()
@@ -47,7 +45,7 @@ class _Panel:
     """One quantity over the steps. `guard` is a value it must stay above."""
 
     title: str
-    lines: tuple[_Line, ...]
+    curve: _Line
     is_thin: bool = False
     guard: float | None = None
 
@@ -75,7 +73,7 @@ def training_curves(
         name: the stable id of the drawing.
     """
     panels = _panels(curves, metric, kept_bar)
-    last = max([curves.steps, 1, *(int(x) for p in panels for s in p.lines for x, _ in s.points)])
+    last = max([curves.steps, 1, *(int(x) for panel in panels for x, _ in panel.curve.points)])
     across = Scale(0, last, _LEFT, width - _RIGHT)
     parts: list[Markup] = []
     y = _TOP
@@ -89,26 +87,27 @@ def training_curves(
 
 
 def _panels(curves: TrainingCurves, metric: str, kept_bar: float) -> list[_Panel]:
-    divergences = (
-        _Line("task", "undecided", _pairs(curves.divergence)),
-        _Line("general", "pass", _pairs(curves.general_divergence)),
-    )
     panels = [
-        _Panel("loss", (_Line("", "neutral", _pairs(curves.loss)),)),
-        _Panel(f"{metric} on dev", (_Line("", "accent", _pairs(curves.dev)),)),
+        _Panel("loss", _Line("neutral", _pairs(curves.loss))),
+        _Panel(f"{metric} on dev", _Line("accent", _pairs(curves.dev))),
         _Panel(
             f"kept ability, guard {numbers.bar_value(kept_bar)}",
-            (_kept_line(curves.kept),),
+            _kept_line(curves.kept),
             guard=kept_bar,
         ),
-        _Panel("divergence, nats", divergences, is_thin=True),
-        _Panel("weight of replay", (_Line("", "neutral", _pairs(curves.weight)),), is_thin=True),
+        _Panel(
+            "divergence on the task, nats",
+            _Line("undecided", _pairs(curves.divergence)),
+            is_thin=True,
+        ),
+        _Panel(
+            "divergence on general prompts, nats",
+            _Line("pass", _pairs(curves.general_divergence)),
+            is_thin=True,
+        ),
+        _Panel("weight of replay", _Line("neutral", _pairs(curves.weight)), is_thin=True),
     ]
-    shown = [
-        _Panel(p.title, tuple(s for s in p.lines if s.points), p.is_thin, guard=p.guard)
-        for p in panels
-    ]
-    return [panel for panel in shown if panel.lines]
+    return [panel for panel in panels if panel.curve.points]
 
 
 def _pairs(points: Sequence[At]) -> tuple[tuple[float, float], ...]:
@@ -123,7 +122,6 @@ def _pairs(points: Sequence[At]) -> tuple[tuple[float, float], ...]:
 def _kept_line(points: Sequence[EstimateAt]) -> _Line:
     known = [(p.step, p.estimate) for p in points if p.estimate.mean is not None]
     return _Line(
-        "",
         "pass",
         tuple((float(step), estimate.mean or 0.0) for step, estimate in known),
         tuple((float(step), estimate.low, estimate.high) for step, estimate in known),
@@ -131,8 +129,8 @@ def _kept_line(points: Sequence[EstimateAt]) -> _Line:
 
 
 def _ends(panel: _Panel) -> tuple[float, float]:
-    values = [y for one in panel.lines for _, y in one.points]
-    values += [bound for one in panel.lines for _, *bounds in one.band for bound in bounds]
+    values = [y for _, y in panel.curve.points]
+    values += [bound for _, *bounds in panel.curve.band for bound in bounds]
     values += [panel.guard] if panel.guard is not None else []
     low, high = min(values), max(values)
     spare = (high - low) * 0.08 or max(abs(high) * 0.1, 0.01)
@@ -142,7 +140,7 @@ def _ends(panel: _Panel) -> tuple[float, float]:
 def _drawn(panel: _Panel, across: Scale, y: float) -> Markup:
     top = y + _HEAD
     up = Scale(*_ends(panel), top + panel.height - 6, top)
-    parts = [_heading(panel, y + 15, across)]
+    parts = [text(10, y + 15, panel.title, ink=Ink("muted", size=SMALL), width=across.end - 10)]
     for value in ticks(up.low, up.high, 2 if panel.is_thin else 3):
         height = up.at(value)
         parts.append(line((across.start, height), (across.end, height), kind="grid"))
@@ -151,21 +149,8 @@ def _drawn(panel: _Panel, across: Scale, y: float) -> Markup:
     if panel.guard is not None:
         guard = up.at(panel.guard)
         parts.append(line((across.start, guard), (across.end, guard), kind="limit"))
-    parts.extend(_curve(one, across, up) for one in panel.lines)
+    parts.append(_curve(panel.curve, across, up))
     return element("g", {"data-testid": f"panel-{panel.title.split(',')[0]}"}, *parts)
-
-
-def _heading(panel: _Panel, y: float, across: Scale) -> Markup:
-    """Return the title, and the names of the curves in their colours where there are several."""
-    parts = [text(10, y, panel.title, ink=Ink("muted", size=SMALL), width=across.end - 10)]
-    x = 10 + text_width(panel.title, SMALL) + 14
-    for one in panel.lines:
-        size = text_width(one.name, SMALL)
-        if one.name and x + 12 + size <= across.end:
-            parts.append(dot(x + 4, y - 4, kind=f"m-{one.role}", radius=3.5))
-            parts.append(text(x + 12, y, one.name, ink=Ink(one.role, size=SMALL)))
-        x += size + 28
-    return join(parts)
 
 
 def _curve(one: _Line, across: Scale, up: Scale) -> Markup:
@@ -217,8 +202,7 @@ def _star(x: float, ends: Point) -> Markup:
 
 def _caption(curves: TrainingCurves, panels: Sequence[_Panel], name: str) -> Caption:
     words = [
-        f"{panel.title}{f' {one.name}' if one.name else ''} goes from {one.points[0][1]:.4g}"
-        f" to {one.points[-1][1]:.4g}"
+        f"{panel.title} goes from {one.points[0][1]:.4g} to {one.points[-1][1]:.4g}"
         for panel in panels
         for one in panel.lines
     ]
