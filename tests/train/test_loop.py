@@ -4,7 +4,9 @@ from __future__ import annotations
 import errno
 import math
 import os
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,18 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import JsonValue
 from torch import Tensor, nn
 
 from freehold.core.errors import MachineError, ModelError, UsageError
-from freehold.train.loop import Loop, LoopSpec, LossTerm
+from freehold.core.measure import Estimate
+from freehold.train.loop import Eyes, Loop, LoopResult, LoopSpec, LossTerm
 from freehold.train.objectives import Batch
 from freehold.train.records import (
-    Evaluated,
+    Check,
+    Lost,
     Recipe,
+    Steered,
     Stepped,
     StopReason,
     TrainEvent,
@@ -98,7 +104,7 @@ def loop_of(
         network,
         terms,
         spec,
-        evaluate=by_step.__getitem__ if scores else None,
+        eyes=Eyes(check=(lambda step: Check(score=by_step[step])) if scores else None),
         checkpoint=folder / "checkpoint.safetensors",
         watch=Watch(
             clock=clock,
@@ -153,15 +159,15 @@ def test_the_weights_of_the_best_dev_score_are_left_in_the_model(
     seen: dict[int, dict[str, Tensor]] = {}
     network = line()
 
-    def evaluate(step: int) -> float:
+    def check(step: int) -> Check:
         seen[step] = weights(network)
-        return {12: 0.9}.get(step, 0.1)
+        return Check(score={12: 0.9}.get(step, 0.1))
 
     loop = Loop(
         network,
         [TERM],
         LoopSpec(recipe=RECIPE, key="run"),
-        evaluate=evaluate,
+        eyes=Eyes(check=check),
         checkpoint=tmp_path / "checkpoint.safetensors",
         watch=Watch(clock=clock),
     )
@@ -209,23 +215,6 @@ def test_the_time_limit_counts_over_resumes(tmp_path: Path, clock: Callable[[], 
     assert result.steps == 20  # the clock ticks once within a step
 
 
-def test_evaluations_that_cost_too_much_are_skipped_but_never_the_last(
-    tmp_path: Path, clock: Callable[[], float]
-) -> None:
-    events: list[TrainEvent] = []
-    _, loop = loop_of(
-        tmp_path,
-        clock,
-        scores=(0.1,) * 6,
-        events=events,
-        evaluation_seconds=1.5,
-        evaluation_share=0.1,
-    )
-    loop.run()
-    evaluated = [event.step for event in events if isinstance(event, Evaluated)]
-    assert evaluated == [0, 6, 24, 30]
-
-
 def test_only_trainable_parameters_move(tmp_path: Path, clock: Callable[[], float]) -> None:
     before = weights(line())
     network, loop = loop_of(tmp_path, clock)
@@ -266,7 +255,10 @@ def test_loss_terms_add_up_with_their_weights(tmp_path: Path, clock: Callable[[]
     loop.run()
     network = line()
     network.dropout.p = 0.0
-    twice = [LossTerm("one", objective, batch_at, 0.25), LossTerm("two", objective, batch_at, 0.75)]
+    twice = [
+        LossTerm("one", objective, batch_at, lambda: 0.25),
+        LossTerm("two", objective, batch_at, lambda: 0.75),
+    ]
     halves: list[TrainEvent] = []
     (tmp_path / "second").mkdir()
     _, loop = loop_of(tmp_path / "second", clock, network=network, events=halves, terms=twice)
@@ -295,14 +287,6 @@ def test_a_loss_that_is_not_finite_stops_the_run_names_its_rows_and_keeps_the_ch
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
 
 
-def test_a_dev_metric_that_is_no_number_is_refused(
-    tmp_path: Path, clock: Callable[[], float]
-) -> None:
-    _, loop = loop_of(tmp_path, clock, scores=(math.nan,))
-    with pytest.raises(ModelError, match="TRN-005"):
-        loop.run()
-
-
 def test_a_checkpoint_of_another_run_is_refused_and_left_alone(
     tmp_path: Path, clock: Callable[[], float]
 ) -> None:
@@ -322,11 +306,142 @@ def test_a_sink_that_is_gone_stops_no_training(tmp_path: Path, clock: Callable[[
         line(),
         [TERM],
         LoopSpec(recipe=RECIPE, key="run"),
-        evaluate=None,
+        eyes=Eyes(),
         checkpoint=tmp_path / "checkpoint.safetensors",
         watch=Watch(clock=clock, on_event=closed_pipe),
     )
     assert loop.run().stopped is StopReason.FINISHED
+
+
+class Wary:
+    """Steering that counts its looks, and halves the weight of replay at each."""
+
+    def __init__(self) -> None:
+        self.weight = 1.0
+
+    def is_due(self, step: int) -> bool:
+        return step % 5 == 0
+
+    def look(self, step: int) -> Steered:
+        self.weight /= 2
+        return Steered(step=step, divergence=0.01 * step, weight=self.weight, replay=0.2)
+
+    def state(self) -> dict[str, JsonValue]:
+        return {"weight": self.weight}
+
+    def restore(self, state: Mapping[str, JsonValue]) -> None:
+        self.weight = float(str(state["weight"]))
+
+
+def kept(mean: float) -> Estimate:
+    return Estimate(mean=mean, low=mean - 0.01, high=mean + 0.01, n=10, failed=0)
+
+
+def steered_loop(
+    folder: Path, clock: Callable[[], float], should_stop: Callable[[], bool], *, kept_at_12: float
+) -> tuple[nn.Module, Loop]:
+    steering = Wary()
+    network = line()
+    lost = Lost(family="copy", prompt="Say hello.", before="hello", after="bye")
+    eyes = Eyes(
+        check=lambda step: Check(
+            score=0.01 * step, kept=kept(kept_at_12 if step >= 12 else 1.0), lost=(lost,)
+        ),
+        divergence=lambda: float(network.second.bias.detach().abs().sum()),
+        steering=steering,
+    )
+    replay = LossTerm("replay", objective, batch_at, lambda: steering.weight, is_replay=True)
+    loop = Loop(
+        network,
+        [TERM, replay],
+        LoopSpec(recipe=RECIPE, key="run", kept_floor=0.9),
+        eyes=eyes,
+        checkpoint=folder / "checkpoint.safetensors",
+        watch=Watch(clock=clock, should_stop=should_stop),
+    )
+    return network, loop
+
+
+def without_costs(result: LoopResult) -> LoopResult:
+    return replace(result, seconds=0.0, evaluation_seconds=0.0, peak_memory_bytes=0)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 6, 13, 29])
+def test_replay_its_controller_and_all_curves_come_back_after_a_stop(
+    tmp_path: Path, clock: Callable[[], float], stop: int
+) -> None:
+    (tmp_path / "whole").mkdir()
+    network, loop = steered_loop(tmp_path / "whole", clock, lambda: False, kept_at_12=1.0)
+    whole = loop.run()
+    _, loop = steered_loop(tmp_path, clock, stop_after(stop), kept_at_12=1.0)
+    assert loop.run().stopped is StopReason.INTERRUPTED
+    resumed, loop = steered_loop(tmp_path, clock, lambda: False, kept_at_12=1.0)
+    parts = loop.run()
+    assert without_costs(parts) == without_costs(whole)
+    assert same(weights(resumed), weights(network))
+    assert [one.weight for one in whole.steering] == [2.0**-n for n in range(1, 7)]
+    assert [one.step for one in whole.kept_curve] == [0, 6, 12, 18, 24, 30]
+    assert len({one.value for one in whole.divergence_curve}) == 6
+    assert whole.replay_tokens == 30 * 2 * 12
+    assert whole.tokens == 2 * whole.replay_tokens
+    assert [one.after for one in whole.lost] == ["bye"]
+
+
+def test_a_run_that_forgets_at_two_checks_in_a_row_ends_there(
+    tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    _, loop = steered_loop(tmp_path, clock, lambda: False, kept_at_12=0.8)
+    result = loop.run()
+    assert (result.stopped, result.steps) == (StopReason.FORGETTING, 18)
+
+
+def test_kept_ability_that_may_still_be_above_the_bar_ends_nothing(
+    tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    """Its mean is below the bar of 0.9, its upper bound is not."""
+    _, loop = steered_loop(tmp_path, clock, lambda: False, kept_at_12=0.895)
+    assert loop.run().stopped is StopReason.FINISHED
+
+
+def test_a_gradient_that_is_not_finite_reaches_no_weight(
+    tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    def broken(network: Any, batch: Batch) -> Tensor:
+        """Has a finite loss and a gradient of 0 / 0."""
+        return objective(network, batch) + (network.second.bias * 0).sum().sqrt()
+
+    network, loop = loop_of(tmp_path, clock, terms=[LossTerm("sft", broken, batch_at)])
+    before = weights(network)
+    with pytest.raises(ModelError, match=r"the gradient of step 1 is not finite, on row 0\.0\.0"):
+        loop.run()
+    assert same(weights(network), before)
+    assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+def test_a_file_that_finds_no_room_is_an_error_and_keeps_the_last_checkpoint(
+    tmp_path: Path, clock: Callable[[], float]
+) -> None:
+    import resource
+    import signal
+
+    _, loop = loop_of(tmp_path, clock, should_stop=stop_after(5))
+    loop.run()
+    file = tmp_path / "checkpoint.safetensors"
+    content = file.read_bytes()
+    _, loop = loop_of(tmp_path, clock)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(content) // 2, before[1]))
+    try:
+        with pytest.raises(MachineError, match="MAC-001"):
+            loop.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert [one.name for one in tmp_path.iterdir()] == [file.name]
+    assert file.read_bytes() == content
+    assert loop_of(tmp_path, clock)[1].resumed_at == 5
 
 
 def test_a_full_disk_is_an_error_that_says_so_and_keeps_the_last_checkpoint(

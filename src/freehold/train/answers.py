@@ -121,7 +121,7 @@ def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
     shared = 0
     if network.mask_form is None:
         rows = [AnswersRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
-    else:
+    elif not needs_one_pass(network.module):
         shared = _shared_start(rows)
     texts = [_Text(row.prompt, row.answers, shared) for row in rows]
     width = max(len(text.ids) for text in texts)
@@ -148,6 +148,16 @@ def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
         start=_start(rows[0].prompt[:shared], network) if shared else None,
         answers_N=torch.tensor(owners, device=device),
     )
+
+
+def needs_one_pass(module: torch.nn.Module) -> bool:
+    """Tell whether a row must pass the network as a whole, and nothing may be read before it.
+
+    Keys and values that reach a layer as a cache are left out where layers run again in the backward pass
+    (`checkpointing`), and come back to weights that are gone where they lie in shards (`processes`).
+    """
+    marks = ("gradient_checkpointing", "_is_fsdp_managed_module")
+    return any(getattr(layer, mark, False) for layer in module.modules() for mark in marks)
 
 
 def _shared_start(rows: Sequence[AnswersRow]) -> int:

@@ -23,7 +23,10 @@ from freehold.store.blobs import no_space, write_durably
 if TYPE_CHECKING:
     from torch import Tensor
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+PARTIAL_FILES = ".writing-*"
+"""The pattern of files that are written beside the one they are to replace; a killed run leaves one."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,10 @@
 
 It knows nothing of adapters, rows or methods. A method is a list of `LossTerm`: a function from a
 batch to a summed loss, the batches of each step as a pure function of the step, and a weight. The
-state of a run is therefore the trainable weights, the optimizer, the random state and one number,
-the step; a checkpoint holds all of it, and a resumed run ends bit-identical on a CPU.
+state of a run is therefore the trainable weights, the optimizer, the random state, what steers it, and
+one number, the step; a checkpoint holds all of it, and a resumed run ends bit-identical on a CPU.
+
+Several processes run the same loop, each on its own batches of a step (`processes`).
 """
 
 from __future__ import annotations
@@ -19,13 +21,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 import torch
 from pydantic import JsonValue
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from freehold.core.errors import ModelError
 from freehold.core.record import Record
 from freehold.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from freehold.train.memory import PeakMemory
 from freehold.train.objectives import Batch, Objective
+from freehold.train.processes import ALONE, Processes, laid_out_as, whole
 from freehold.train.records import (
     Check,
     Evaluated,
@@ -37,11 +39,13 @@ from freehold.train.records import (
     Stepped,
     Stopped,
     StopReason,
+    TrainEvent,
     Watch,
 )
 from freehold.train.schedule import Shape, learning_rate_at
 
 Weights: TypeAlias = dict[str, Tensor]
+Seen = TypeVar("Seen")
 
 CURVE_POINTS = 200
 """At most about this many points of the loss are kept."""
@@ -52,7 +56,10 @@ LOW_CHECKS = 2
 
 @dataclass(frozen=True)
 class LossTerm:
-    """One part of what is lowered: weight * mean loss per target over the step's batches."""
+    """One part of what is lowered: weight * mean loss per unit over the step's batches.
+
+    `batches` gives those of this process; the mean is over the units of all processes.
+    """
 
     name: str
     objective: Objective[Any]
@@ -165,6 +172,15 @@ class LoopResult:
     peak_memory_bytes: int
 
 
+@dataclass(frozen=True)
+class _Passed:
+    """What passed the model in one step, over all processes."""
+
+    loss: float
+    tokens: int
+    replay_tokens: int
+
+
 class Loop:
     """A run: `Loop(...).run()`. It is a class because a step, an evaluation and a save share state."""
 
@@ -177,6 +193,7 @@ class Loop:
         eyes: Eyes,
         checkpoint: Path,
         watch: Watch,
+        processes: Processes = ALONE,
     ) -> None:
         """Read the checkpoint of this run, where there is one.
 
@@ -186,7 +203,8 @@ class Loop:
             spec: how.
             eyes: what can be measured of the model on the way.
             checkpoint: the file to resume from and to write.
-            watch: clock, events, and whether to stop.
+            watch: clock, events, and whether to stop; those of the first process count.
+            processes: that run this loop together.
 
         Raises:
             UsageError: the checkpoint belongs to another run.
@@ -198,6 +216,7 @@ class Loop:
         self._eyes = eyes
         self._file = checkpoint
         self._watch = watch
+        self._processes = processes
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._trained = dict(sorted(named.items()))
         if not self._trained or not self._terms:
@@ -229,13 +248,19 @@ class Loop:
         while True:
             if self._is_evaluation_due():
                 self._measure_dev()
-            reason = self._reason_to_stop()
+            is_save_due, reason = self._processes.from_first(self._decide)
             if reason is not None:
                 return self._finish(reason)
+            if is_save_due:
+                self._save()
             self._step()
             self._steer()
-            if self._watch.clock() - self._saved_at >= self._spec.checkpoint_seconds:
-                self._save()
+
+    def _decide(self) -> tuple[bool, StopReason | None]:
+        """Return whether to save now, and why to stop now."""
+        waited = self._watch.clock() - self._saved_at
+        is_save_due = self._progress.step > 0 and waited >= self._spec.checkpoint_seconds
+        return is_save_due, self._reason_to_stop()
 
     def _is_evaluation_due(self) -> bool:
         progress = self._progress
@@ -244,27 +269,21 @@ class Loop:
         return not progress.dev_curve or progress.dev_curve[-1][0] != progress.step
 
     def _measure_dev(self) -> None:
-        if self._eyes.check is None:
+        look, divergence_of = self._eyes.check, self._eyes.divergence
+        if look is None:
             return
         progress = self._progress
         began = self._watch.clock()
-        self._model.eval()
-        with torch.random.fork_rng(devices=_cuda_devices(self._model)):
-            check = self._eyes.check(progress.step)
-            divergence = self._eyes.divergence() if self._eyes.divergence else None
+        check, divergence = self._look(
+            lambda: (look(progress.step), divergence_of() if divergence_of else None)
+        )
         seconds = self._watch.clock() - began
-        if not math.isfinite(check.score):
-            raise ModelError(
-                "TRN-005",
-                f"the dev metric is {check.score} after step {progress.step}",
-                help="check the metric on one answer with `freehold eval`",
-            )
         progress.evaluation_seconds += seconds
         is_best = self._take_score(check.score)
         self._take_kept(check)
         if divergence is not None:
             progress.divergence_curve.append((progress.step, divergence))
-        self._watch.tell(
+        self._tell(
             Evaluated(
                 step=progress.step,
                 score=check.score,
@@ -277,6 +296,19 @@ class Loop:
             )
         )
         self._save()
+
+    def _look(self, measure: Callable[[], Seen]) -> Seen:
+        """Return what the first process measures of the model as it is."""
+        self._model.eval()
+        with (
+            self._processes.looking(),
+            torch.random.fork_rng(devices=_cuda_devices(self._model)),
+        ):
+            return self._processes.from_first(measure)
+
+    def _tell(self, event: TrainEvent) -> None:
+        if self._processes.is_first:
+            self._watch.tell(event)
 
     def _take_score(self, score: float) -> bool:
         """Note a dev score, and the weights with it where it is the best so far.
@@ -310,12 +342,13 @@ class Loop:
         if steering is None or not steering.is_due(progress.step):
             return
         began = self._watch.clock()
-        self._model.eval()
-        seen = steering.look(progress.step)
+        seen, state = self._look(lambda: (steering.look(progress.step), dict(steering.state())))
+        if not self._processes.is_first:
+            steering.restore(state)
         progress.train_seconds += self._watch.clock() - began
         progress.steering.append(seen.to_json())
-        progress.steering_state = dict(steering.state())
-        self._watch.tell(seen)
+        progress.steering_state = state
+        self._tell(seen)
 
     def _reason_to_stop(self) -> StopReason | None:
         """Return why to stop now, None to go on."""
@@ -343,25 +376,21 @@ class Loop:
             shape=self._spec.shape,
         )
         self._model.train()
-        loss, tokens = 0.0, 0
-        for term in self._terms:
-            batches = term.batches(progress.step)
-            loss += self._add_gradients(term, batches)
-            passed = sum(batch.tokens for batch in batches)
-            tokens += passed
-            progress.replay_tokens += passed if term.is_replay else 0
-        norm = self._update(rate)
+        batches = [term.batches(progress.step) for term in self._terms]
+        done = self._add_gradients(batches)
+        norm = self._update(rate, batches)
         progress.step += 1
-        progress.tokens += tokens
-        progress.loss_sum += loss
+        progress.tokens += done.tokens
+        progress.replay_tokens += done.replay_tokens
+        progress.loss_sum += done.loss
         progress.loss_steps += 1
         self._note_loss()
         progress.train_seconds += self._watch.clock() - began
-        self._watch.tell(
+        self._tell(
             Stepped(
                 step=progress.step,
                 steps=recipe.steps,
-                loss=loss,
+                loss=done.loss,
                 learning_rate=rate,
                 gradient_norm=norm,
                 tokens_per_second=progress.tokens / max(progress.train_seconds, 1e-9),
@@ -369,39 +398,67 @@ class Loop:
             )
         )
 
-    def _add_gradients(self, term: LossTerm, batches: Sequence[Batch]) -> float:
-        """Return weight * mean loss per unit of the step's batches, its gradient added to the parameters."""
-        model = cast(PreTrainedModel, self._model)
-        units = sum(batch.units for batch in batches)
-        loss = 0.0
-        for batch in batches:
-            part = term.objective(model, batch) * (term.weight() / units)
-            value = float(part.detach())
-            if not math.isfinite(value):
-                raise self._not_finite("loss", batches)
-            self._memory.look()
-            part.backward()
-            loss += value
-        return loss
+    def _add_gradients(self, batches: Sequence[Sequence[Batch]]) -> _Passed:
+        """Pass the batches of each term; the gradient of every process's loss is in the parameters.
 
-    def _update(self, rate: float) -> float:
+        Raises:
+            ModelError: the loss or its gradient is not finite; no weight has changed.
+        """
+        processes = self._processes
+        units = processes.summed([sum(batch.units for batch in own) for own in batches])
+        loss, bad = 0.0, list[str]()
+        for term, own, total in zip(self._terms, batches, units, strict=True):
+            for batch, counts in self._evened(own):
+                factor = term.weight() / max(total, 1.0) if counts else 0.0
+                part = processes.loss(self._model, term.objective, batch) * factor
+                value = float(part.detach())
+                self._memory.look()
+                (part * processes.gradient_factor).backward()
+                loss += value
+                bad += () if math.isfinite(value) else batch.names
+        replayed = [term.is_replay for term in self._terms]
+        tokens = [sum(batch.tokens for batch in own) for own in batches]
+        ours = sum(count for count, is_replay in zip(tokens, replayed, strict=True) if is_replay)
+        total_loss, passed, replay = processes.summed([loss, sum(tokens), ours])
+        if not math.isfinite(total_loss):
+            names = [name for part in processes.gathered(tuple(bad)) for name in part]
+            raise self._not_finite("loss", names)
+        processes.add_up(list(self._trained.values()))
+        return _Passed(total_loss, round(passed), round(replay))
+
+    def _evened(self, batches: Sequence[Batch]) -> list[tuple[Batch, bool]]:
+        """Return the batches, and whether each counts.
+
+        Where weights are sharded every process passes as many batches as the others, as each pass is a
+        joint one; what is missing is filled by a batch that weighs nothing.
+        """
+        own = [(batch, True) for batch in batches]
+        if not self._processes.passes_are_shared:
+            return own
+        everyones = self._processes.gathered((len(own), batches[0] if batches else None))
+        most = max(count for count, _ in everyones)
+        spare = next((batch for _, batch in everyones if batch is not None), None)
+        return own + [(spare, False)] * (most - len(own)) if spare is not None else own
+
+    def _update(self, rate: float, batches: Sequence[Sequence[Batch]]) -> float:
         """Take one optimizer step and return the gradient norm before clipping.
 
         Gradients that are not finite are seen before they reach a weight.
         """
         parameters = list(self._trained.values())
-        norm = float(nn.utils.clip_grad_norm_(parameters, self._spec.clip_norm))
+        norm = float(whole(nn.utils.clip_grad_norm_(parameters, self._spec.clip_norm)))
         if not math.isfinite(norm):
-            batches = [batch for term in self._terms for batch in term.batches(self._progress.step)]
-            raise self._not_finite("gradient", batches)
+            names = [name for own in batches for batch in own for name in batch.names]
+            everyones = self._processes.gathered(tuple(names))
+            raise self._not_finite("gradient", [name for part in everyones for name in part])
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 
-    def _not_finite(self, what: str, batches: Sequence[Batch]) -> ModelError:
-        names = [name for batch in batches for name in batch.names]
+    def _not_finite(self, what: str, names: Sequence[str]) -> ModelError:
+        self._optimizer.zero_grad(set_to_none=True)
         shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
         return ModelError(
             "TRN-004",
@@ -423,7 +480,11 @@ class Loop:
         if progress.best_score is not None:
             self._load_weights(self._best)
         self._model.eval()
-        self._watch.tell(Stopped(step=progress.step, reason=reason))
+        self._tell(Stopped(step=progress.step, reason=reason))
+        return self._processes.from_first(lambda: self._result(reason))
+
+    def _result(self, reason: StopReason) -> LoopResult:
+        progress = self._progress
         return LoopResult(
             stopped=reason,
             steps=progress.step,
@@ -443,27 +504,35 @@ class Loop:
         )
 
     def _weights(self) -> Weights:
-        return {name: p.detach().to("cpu", copy=True) for name, p in self._trained.items()}
+        return {name: whole(parameter) for name, parameter in self._trained.items()}
 
     def _load_weights(self, weights: Mapping[str, Tensor]) -> None:
         with torch.no_grad():
             for name, parameter in self._trained.items():
-                parameter.copy_(weights[name])
+                parameter.copy_(laid_out_as(parameter, weights[name]))
 
     def _save(self) -> None:
-        tensors: Weights = {"random": torch.get_rng_state()}
-        tensors |= {f"weight/{name}": tensor for name, tensor in self._weights().items()}
+        """Write a checkpoint: every process gathers what is spread, the first one writes."""
+        tensors: Weights = {f"weight/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self._best.items()}
         for name, parameter in self._trained.items():
             for part, tensor in self._optimizer.state[parameter].items():
-                tensors[f"optimizer/{part}/{name}"] = tensor.detach().to("cpu")
-        state = cast("dict[str, JsonValue]", asdict(self._progress))
-        save_checkpoint(self._file, Checkpoint(tensors=tensors, state=state), key=self._spec.key)
+                tensors[f"optimizer/{part}/{name}"] = whole(tensor)
+        for rank, states in enumerate(self._processes.gathered(_random_state(self._model))):
+            tensors |= {_random_name(kind, rank): tensor for kind, tensor in states.items()}
+        if self._processes.is_first:
+            state = cast("dict[str, JsonValue]", asdict(self._progress))
+            save_checkpoint(
+                self._file, Checkpoint(tensors=tensors, state=state), key=self._spec.key
+            )
         self._saved_at = self._watch.clock()
 
     def _restore(self) -> None:
         saved = load_checkpoint(self._file, key=self._spec.key)
+        self._processes.wait()
         if saved is None:
+            if not self._processes.is_first:
+                _leave_first(self._processes.rank)
             return
         self._progress = _progress_from(saved.state)
         self._load_weights({name: saved.tensors[f"weight/{name}"] for name in self._trained})
@@ -472,10 +541,42 @@ class Loop:
             for part in ("step", "exp_avg", "exp_avg_sq"):
                 tensor = saved.tensors.get(f"optimizer/{part}/{name}")
                 if tensor is not None:
-                    self._optimizer.state[parameter][part] = tensor.to(parameter.device)
-        torch.set_rng_state(saved.tensors["random"])
+                    like = parameter if tensor.shape == parameter.shape else torch.empty(())
+                    self._optimizer.state[parameter][part] = laid_out_as(like, tensor)
+        self._restore_random(saved.tensors)
         if self._eyes.steering is not None and self._progress.steering_state:
             self._eyes.steering.restore(self._progress.steering_state)
+
+    def _restore_random(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take this process's random state; one that the stopped run did not have draws its own."""
+        rank = self._processes.rank
+        device = next(self._model.parameters()).device
+        is_known = _random_name("cpu", rank) in tensors
+        torch.set_rng_state(tensors[_random_name("cpu", rank if is_known else 0)])
+        on_device = tensors.get(_random_name("cuda", rank))
+        if on_device is not None and device.type == "cuda":
+            torch.cuda.set_rng_state(on_device, device)
+        if not is_known:
+            _leave_first(rank)
+
+
+def _random_state(model: nn.Module) -> Weights:
+    """Return the states of the global generators that a pass may draw from (dropout)."""
+    states = {"cpu": torch.get_rng_state()}
+    for device in _cuda_devices(model):
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states
+
+
+def _random_name(kind: str, rank: int) -> str:
+    """Return the name of a generator's state in a checkpoint; a lone process writes plain `random`."""
+    return "random" + ("" if kind == "cpu" else f"/{kind}") + (f"/{rank}" if rank else "")
+
+
+def _leave_first(rank: int) -> None:
+    """Draw other numbers than the first process, which this one begins like."""
+    seed = int(torch.randint(1 << 62, (1,)))
+    torch.manual_seed(seed + rank)
 
 
 def _progress_from(state: Mapping[str, JsonValue]) -> _Progress:

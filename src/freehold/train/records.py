@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
 from freehold.core.measure import Estimate
 from freehold.core.record import Record
 from freehold.core.snapshot import Drop
+
+if TYPE_CHECKING:
+    from freehold.train.processes import Processes
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 
@@ -153,12 +156,14 @@ class Watch:
     """How a run meets the world: `clock` gives monotonic seconds.
 
     `should_stop` is asked between steps; once it says yes, a checkpoint is written and the run
-    ends with `StopReason.INTERRUPTED`.
+    ends with `StopReason.INTERRUPTED`. `processes` are those that train together (`joined`), None for
+    this one alone; clock, events and stop of the first one count.
     """
 
     clock: Callable[[], float]
     on_event: Callable[[TrainEvent], None] = lambda _event: None
     should_stop: Callable[[], bool] = lambda: False
+    processes: Processes | None = None
 
     def tell(self, event: TrainEvent) -> None:
         """Report an event. A sink that is gone (a closed pipe, a full log disk) stops no training."""

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from freehold.core.record import digest_json
 from freehold.core.sections import RetentionSpec
 from freehold.models.local import LocalModel
+from freehold.train.batching import Step
 from freehold.train.controller import ReplayController
 from freehold.train.loop import LossTerm
 from freehold.train.records import Steered
@@ -31,10 +32,15 @@ from freehold.train.soft import (
 )
 
 HELD_OUT_SHARE = 0.1
-HELD_OUT_MOST = 48
-LOOKS = 20
+HELD_OUT_MOST = 32
+LOOKS = 10
 """How often the controller looks over a run."""
 SOFT_BATCH_TOKENS = 8192
+EVERY = 2
+"""General prompts are replayed at every second step, twice as many and with twice the weight: a pass of
+its own costs as much as 200 tokens of a small model."""
+NEIGHBOURS = 4
+"""Rows of a replay batch are drawn from so many times as many neighbours in length."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +93,14 @@ def retention(
     watched = min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(rows)))
     return Retention(
         spec=spec,
-        general=with_targets[watched:],
+        general=_by_length(with_targets[watched:]),
         watched=with_targets[:watched],
-        past=tuple(past),
+        past=_by_length(past),
     )
+
+
+def _by_length(rows: Sequence[SoftRow]) -> tuple[SoftRow, ...]:
+    return tuple(sorted(rows, key=lambda row: len(row.row.ids)))
 
 
 def past_rows(
@@ -148,30 +158,41 @@ def replay_terms(
     *,
     step_tokens: Callable[[int], int],
     seed: int,
+    share: Callable[[Step], Step] = lambda step: step,
 ) -> tuple[LossTerm, ...]:
     """Return the loss terms that hold on: general replay, and past domains where there are any.
 
     `step_tokens` says how many tokens the lesson's own batches of a step have. Which rows a step
-    replays is a pure function of seed, step and the controller's share.
+    replays is a pure function of seed, step and the controller's share. `share` says which part of them
+    this process passes (see `processes`).
     """
     controller = steering.controller
     terms: list[LossTerm] = []
     if held.general and held.spec.replay > 0:
 
         def general(step: int) -> tuple[SoftBatch, ...]:
-            share = controller.share / (1 - controller.share)
-            wanted = round(share * step_tokens(step))
-            return _some(held.general, wanted, seed=f"general/{seed}/{step}", device=device)
+            if step % EVERY:
+                return ()
+            share_of_step = controller.share / (1 - controller.share)
+            wanted = round(EVERY * share_of_step * step_tokens(step))
+            drawn = _some(held.general, wanted, seed=f"general/{seed}/{step}")
+            return _own(drawn, share, device)
 
         terms.append(
-            LossTerm("replay", kl_from_teacher, general, lambda: controller.weight, is_replay=True)
+            LossTerm(
+                "replay",
+                kl_from_teacher,
+                general,
+                lambda: EVERY * controller.weight,
+                is_replay=True,
+            )
         )
     if held.past and held.spec.past > 0:
         past_share = held.spec.past / (1 - held.spec.past)
 
         def past(step: int) -> tuple[SoftBatch, ...]:
             wanted = round(past_share * step_tokens(step))
-            return _some(held.past, wanted, seed=f"past/{seed}/{step}", device=device)
+            return _own(_some(held.past, wanted, seed=f"past/{seed}/{step}"), share, device)
 
         terms.append(LossTerm("past", kl_from_teacher, past, is_replay=True))
     return tuple(terms)
@@ -199,18 +220,30 @@ def divergence_on(
     return lambda: mean_divergence(network, batches)  # pyright: ignore[reportArgumentType]
 
 
-def _some(
-    rows: Sequence[SoftRow], tokens: int, *, seed: str, device: torch.device
-) -> tuple[SoftBatch, ...]:
-    """Return one batch of rows drawn at random, of about so many tokens and at least one row."""
+def _some(rows: Sequence[SoftRow], tokens: int, *, seed: str) -> list[SoftRow]:
+    """Return rows of like length drawn at random, of about so many tokens and at least one.
+
+    `rows` are in the order of their lengths. One row is drawn, which every row can be, and the others
+    from its neighbours, so that little of the batch is padding.
+    """
     rng = random.Random(seed)
-    drawn: list[SoftRow] = []
-    filled = 0
-    while filled < tokens or not drawn:
-        drawn.append(rows[rng.randrange(len(rows))])
-        filled += len(drawn[-1].row.ids)
-    names = ["a replayed prompt"] * len(drawn)
-    return (collate_soft(drawn, names, device),)
+    first = rng.randrange(len(rows))
+    count = max(1, round(tokens / len(rows[first].row.ids)))
+    reach = NEIGHBOURS * count
+    low = max(0, min(first - reach // 2, len(rows) - reach))
+    near = rows[low : low + reach]
+    return [rows[first], *rng.sample(near, min(count - 1, len(near)))]
+
+
+def _own(
+    drawn: Sequence[SoftRow], share: Callable[[Step], Step], device: torch.device
+) -> tuple[SoftBatch, ...]:
+    """Return what of the rows this process passes, as one batch; none where there is too little."""
+    parts = share((tuple(range(len(drawn))),))
+    return tuple(
+        collate_soft([drawn[i] for i in part], ["a replayed prompt"] * len(part), device)
+        for part in parts
+    )
 
 
 def _in_batches(

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +21,13 @@ from freehold.models.door import Model
 from freehold.models.local import LocalModel
 from freehold.train.adapters import ADAPTERS, Tuned
 from freehold.train.batching import StepPlan
-from freehold.train.checkpoint import another_training, write_whole
+from freehold.train.checkpoint import PARTIAL_FILES, another_training, write_whole
 from freehold.train.effort import batch_tokens_for, evaluations_for, micro_tokens_for, recipe_for
 from freehold.train.lesson import Lesson
 from freehold.train.loop import Eyes, Loop, LoopResult, LoopSpec, LossTerm
 from freehold.train.objectives import Batch
 from freehold.train.plan import lora_flops
+from freehold.train.processes import ALONE, Processes
 from freehold.train.records import (
     Check,
     Precision,
@@ -98,7 +101,8 @@ def tune(
         retention: what is held on to; None: nothing.
         examiner: the dev metric chooses the weights that are kept; None keeps the last ones.
         folder: of this training alone.
-        watch: clock, events, and whether to stop.
+        watch: clock, events, whether to stop, and the processes that train together: all of them make
+            the same call, and all get the result.
 
     Raises:
         ModelError: a loss is not finite, or no layer fits `targets`.
@@ -122,22 +126,58 @@ def tune(
             "format": FORMAT,
         },
     )
-    done = _finished(folder / RESULT_FILE, key)
+    processes = watch.processes or ALONE
+    done = processes.from_first(lambda: _finished(folder / RESULT_FILE, key))
     if done is not None:
         return done
-    job = _Job(spec, lesson, base, retention, folder, key)
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)
         tuned = ADAPTERS[spec.kind](network, spec, precision_for(network))
+        job = _Job(spec, lesson, base, retention, folder, key, processes)
         try:
-            result = _train(job, tuned, examiner=examiner, watch=watch)
+            with _recomputing(network, spec):
+                result = _train(job, tuned, examiner=examiner, watch=watch)
         finally:
             tuned.undo()
             network.eval()
-    content = {"key": key, "result": result.to_json()}
-    write_whole(folder / RESULT_FILE, canonical_json(content))
-    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    if processes.is_first:
+        content = {"key": key, "result": result.to_json()}
+        write_whole(folder / RESULT_FILE, canonical_json(content))
+        _sweep(folder)
+    processes.wait()
     return result
+
+
+@contextmanager
+def _recomputing(network: PreTrainedModel, spec: TuneSpec) -> Iterator[None]:
+    """Keep only the inputs of each layer for the backward pass where the spec says so.
+
+    Raises:
+        ModelError: a prefix is trained, which reaches the layers as a cache that recomputing leaves out.
+    """
+    if not spec.checkpointing:
+        yield
+        return
+    if spec.kind == "prefix":
+        raise ModelError(
+            "TRN-008",
+            "a prefix cannot be trained with `checkpointing`: it would be left out",
+            help="freehold climb -s ladder.lora.kind=lora",
+        )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`gradient_checkpointing_", FutureWarning)
+        network.gradient_checkpointing_enable({"use_reentrant": False})
+        try:
+            yield
+        finally:
+            network.gradient_checkpointing_disable()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a finished training needs no more, and what a killed one was writing."""
+    (folder / CHECKPOINT_FILE).unlink(missing_ok=True)
+    for partial in folder.glob(PARTIAL_FILES):
+        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -150,6 +190,7 @@ class _Job:
     retention: Retention | None
     folder: Path
     key: str
+    processes: Processes
 
     @property
     def network(self) -> PreTrainedModel:
@@ -192,46 +233,63 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
             train_tokens=round(recipe.epochs * sum(lesson.lengths)),
             check_tokens=examiner.tokens,
         )
-    steering, replay = _replay(job, steps, recipe)
-    loop = Loop(
-        network,
-        [_lesson_term(lesson, steps), *replay],
-        LoopSpec(
-            recipe=recipe,
-            key=job.key,
-            patience=spec.patience,
-            kept_floor=None if examiner is None else examiner.kept_floor,
-            seconds=None if spec.minutes is None else 60 * spec.minutes,
-        ),
-        eyes=_eyes(job, examiner, steering=steering, recipe=recipe),
-        checkpoint=job.folder / CHECKPOINT_FILE,
-        watch=watch,
-    )
-    watch.tell(
-        Started(
-            recipe=recipe,
-            rows=len(lesson.lengths),
-            dropped=len(lesson.dropped),
-            trainable_parameters=tuned.trained_parameters,
-            base_parameters=parameters,
-            resumed_at=loop.resumed_at,
+    counts = (tuned.trained_parameters, parameters)
+    processes = job.processes.spread(network)
+    try:
+        steering, replay = _replay(job, steps, recipe)
+        loop = Loop(
+            network,
+            [_lesson_term(lesson, steps, processes), *replay],
+            _loop_spec(job, recipe, examiner),
+            eyes=_eyes(job, examiner, steering=steering, recipe=recipe),
+            checkpoint=job.folder / CHECKPOINT_FILE,
+            watch=watch,
+            processes=processes,
         )
-    )
-    done = loop.run()
+        if processes.is_first:
+            watch.tell(_started(job, recipe, counts, resumed_at=loop.resumed_at))
+        done = loop.run()
+    finally:
+        processes.gather()
     if done.stopped is StopReason.INTERRUPTED:
         raise KeyboardInterrupt
-    tuned.save(
-        job.folder / TUNED_FOLDER,
-        base=job.base.name,
-        base_digest=job.base.digest,
-        tokenizer=job.base.files.folder,
-    )
+    if processes.is_first:
+        tuned.save(
+            job.folder / TUNED_FOLDER,
+            base=job.base.name,
+            base_digest=job.base.digest,
+            tokenizer=job.base.files.folder,
+        )
     return _result(job, tuned, recipe=recipe, done=done)
 
 
-def _lesson_term(lesson: Lesson, steps: StepPlan) -> LossTerm:
+def _loop_spec(job: _Job, recipe: Recipe, examiner: Examiner | None) -> LoopSpec:
+    minutes = job.spec.minutes
+    return LoopSpec(
+        recipe=recipe,
+        key=job.key,
+        patience=job.spec.patience,
+        kept_floor=None if examiner is None else examiner.kept_floor,
+        seconds=None if minutes is None else 60 * minutes,
+    )
+
+
+def _started(job: _Job, recipe: Recipe, counts: tuple[int, int], *, resumed_at: int) -> Started:
+    trained, base = counts
+    return Started(
+        recipe=recipe,
+        rows=len(job.lesson.lengths),
+        dropped=len(job.lesson.dropped),
+        trainable_parameters=trained,
+        base_parameters=base,
+        resumed_at=resumed_at,
+    )
+
+
+def _lesson_term(lesson: Lesson, steps: StepPlan, processes: Processes) -> LossTerm:
     def batches(step: int) -> tuple[Batch, ...]:
-        return tuple(lesson.batch(indices, step=step) for indices in steps.at(step))
+        own = processes.share(steps.at(step))
+        return tuple(lesson.batch(indices, step=step) for indices in own)
 
     return LossTerm(lesson.name, lesson.objective, batches)
 
@@ -250,7 +308,12 @@ def _replay(
         return sum(lengths[i] for indices in steps.at(step) for i in indices)
 
     terms = replay_terms(
-        held, steering, job.network.device, step_tokens=step_tokens, seed=job.spec.seed
+        held,
+        steering,
+        job.network.device,
+        step_tokens=step_tokens,
+        seed=job.spec.seed,
+        share=job.processes.share,
     )
     return steering, terms
 
