@@ -202,9 +202,8 @@ def _star(x: float, ends: Point) -> Markup:
 
 def _caption(curves: TrainingCurves, panels: Sequence[_Panel], name: str) -> Caption:
     words = [
-        f"{panel.title} goes from {one.points[0][1]:.4g} to {one.points[-1][1]:.4g}"
+        f"{panel.title} goes from {panel.curve.points[0][1]:.4g} to {panel.curve.points[-1][1]:.4g}"
         for panel in panels
-        for one in panel.lines
     ]
     best = f" Best step: {curves.best_step}." if curves.best_step is not None else ""
     title = "Loss, dev metric and kept ability over the steps of the training"
