@@ -37,9 +37,9 @@ class Measured:
     """One training in a process of its own.
 
     `peak_mib` is the most resident memory of the process, `grown_mib` how far that is above what was
-    resident right before training. `before` and `after` are the loss (supervised: nats per answer
-    token; by preferences: the share of pairs whose chosen answer has the larger implied reward) on rows
-    that were not trained on.
+    resident right before training. `before` and `after` are what rows that were not trained on say:
+    the loss in nats per answer token; for preferences the share of pairs whose chosen answer gained
+    more on the untouched base than the rejected one, which has no value before.
     """
 
     tokens: int
@@ -47,7 +47,7 @@ class Measured:
     wall_seconds: float
     peak_mib: float
     grown_mib: float
-    before: float
+    before: float | None
     after: float
 
 
@@ -74,7 +74,7 @@ def freehold_dpo(setting: Setting) -> Measured:
     """The clock runs while the reference is computed, tokenising included."""
     model = setting.open()
     spec = PreferSpec(beta=BETA, sft_weight=0.0, max_length=setting.max_length)
-    lesson_of = preference_lesson(pairs_of(setting.held_out), base=model, spec=spec)
+    held_out = preference_lesson(pairs_of(setting.held_out), base=model, spec=spec)
 
     def train() -> None:
         lesson = preference_lesson(pairs_of(setting.rows), base=model, spec=spec)
@@ -82,9 +82,8 @@ def freehold_dpo(setting: Setting) -> Measured:
         lora(model.loaded.network.module, SPEC, setting.precision)
         loop(setting, model, lesson)
 
-    before = preferred(model, lesson_of)
     cost = timed(train)
-    return Measured(pair_tokens(setting, model), *cost, before, preferred(model, lesson_of))
+    return Measured(pair_tokens(setting, model), *cost, None, preferred(model, held_out))
 
 
 def trl_sft(setting: Setting, *, sampling: str = "random") -> Measured:
@@ -134,7 +133,6 @@ def trl_dpo(setting: Setting, *, precompute: bool = False) -> Measured:
     model = setting.open()
     spec = PreferSpec(beta=BETA, sft_weight=0.0, max_length=setting.max_length)
     lesson = preference_lesson(pairs_of(setting.held_out), base=model, spec=spec)
-    before = preferred(model, lesson)
     adapted = adapted_by_peft(model)
     chat = model.loaded.chat
     pairs = [
@@ -166,7 +164,7 @@ def trl_dpo(setting: Setting, *, precompute: bool = False) -> Measured:
         else:
             trainer = make()
             cost = timed(trainer.train)
-    return Measured(pair_tokens(setting, model), *cost, before, preferred(model, lesson))
+    return Measured(pair_tokens(setting, model), *cost, None, preferred(model, lesson))
 
 
 def trl_dpo_precomputed(setting: Setting) -> Measured:
