@@ -45,7 +45,8 @@ Output: TypeAlias = Annotated[LabelOutput | JsonOutput | TextOutput, Field(discr
 class Task(Record):
     """What is wanted, how an answer is scored, and what counts as good enough.
 
-    `instruction` is the text of the system message, without the list of labels: rungs add that.
+    `instruction` is the text of the system message, without the list of labels: rungs add that. The
+    digests name the content of `data.documents` and `data.preferences`, None where there are none.
     """
 
     name: str
@@ -61,6 +62,8 @@ class Task(Record):
     kept: KeptSection = KeptSection()
     budget: BudgetSection = BudgetSection()
     documents: str | None = None
+    documents_digest: str | None = None
+    preferences_digest: str | None = None
 
     @property
     def question_digest(self) -> str:

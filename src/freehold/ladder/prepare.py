@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import BinaryIO
 
 from freehold import __version__
-from freehold.core.errors import ConfigError, DataError, Problem
+from freehold.core.errors import ConfigError, DataError, Problem, Where
+from freehold.core.preference import Preference
+from freehold.core.record import Record, digest_json
 from freehold.core.sections import DataSection, MetricSpec, OutputSection
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import JsonOutput, LabelOutput, Output, Task
@@ -17,7 +19,8 @@ from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
 from freehold.data.inspect import inspect
-from freehold.data.read import Reading, read
+from freehold.data.preferences import PreferenceReading, read_preferences
+from freehold.data.read import Reading, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
 
@@ -44,6 +47,7 @@ class Prepared:
     passages: tuple[Passage, ...]
     slice_members: Mapping[str, frozenset[str]]
     versions: dict[str, str]
+    preferences: tuple[Preference, ...] = ()
 
 
 def default_task_file(data: str) -> TaskFile:
@@ -82,11 +86,20 @@ def prepare(
     snapshot = freeze(reading, spec=section.split, test=test)
     if limit is not None:
         snapshot = _limited(snapshot, limit)
-    task = _task(task_file, detected, root)
-    problems = inspect(snapshot, bar_quality=task.bar.quality)
+    passages = _passages(task_file, root)
+    preferred = _preferences(section.preferences, root)
+    task = _task(task_file, detected, root).model_copy(
+        update={
+            "documents_digest": _digest("documents", passages),
+            "preferences_digest": _digest("preferences", preferred.preferences),
+        }
+    )
+    problems = (
+        *inspect(snapshot, bar_quality=task.bar.quality),
+        *_left_out(preferred, section.preferences),
+    )
     if strict and problems:
         raise DataError.several(problems)
-    passages = _passages(task_file, root)
     return Prepared(
         root=root,
         task_file=task_file,
@@ -99,6 +112,7 @@ def prepare(
         passages=passages,
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
+        preferences=preferred.preferences,
     )
 
 
@@ -178,6 +192,31 @@ def _passages(task_file: TaskFile, root: Path) -> tuple[Passage, ...]:
     size = task_file.ladder.retrieve.chunk
     documents = read_documents(root / task_file.data.documents)
     return tuple(passage for document in documents for passage in chunk(document, size_chars=size))
+
+
+def _preferences(source: str | None, root: Path) -> PreferenceReading:
+    return PreferenceReading((), ()) if source is None else read_preferences(source, root=root)
+
+
+def _digest(kind: str, parts: Sequence[Record]) -> str | None:
+    return digest_json(kind, [part.to_json() for part in parts]) if parts else None
+
+
+def _left_out(reading: PreferenceReading, source: str | None) -> tuple[Problem, ...]:
+    drops = reading.drops
+    if not drops:
+        return ()
+    rows = len(drops) + len(reading.preferences)
+    return (
+        Problem(
+            code="DAT-028",
+            message=f"{len(drops):,} of {rows:,} preferences cannot be used and are left out",
+            level="warning",
+            where=Where(file=source, row=drops[0].row),
+            help="mend these rows in the file and run the same command again",
+            cause=drops_as_causes(drops),
+        ),
+    )
 
 
 def _joined(first: Reading, second: Reading) -> Reading:

@@ -17,8 +17,8 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from freehold.core.errors import DataError
-from freehold.core.message import Message
-from freehold.core.record import Record, digest_json
+from freehold.core.preference import JudgedAnswer, Preference, PreferencePair
+from freehold.core.record import digest_json
 from freehold.core.sections import PreferSpec
 from freehold.core.snapshot import Drop
 from freehold.models.local import LocalModel
@@ -44,29 +44,6 @@ FORMAT = 1
 
 _SAME = "chosen and rejected are the same"
 _NO_OTHER = "no answer to another prompt fits behind this one"
-
-
-class PreferencePair(Record):
-    """Two answers to one prompt, of which the first is better. `row` counts from 1, 0: from no file."""
-
-    prompt: tuple[Message, ...]
-    chosen: str
-    rejected: str
-    source: str = ""
-    row: int = 0
-
-
-class JudgedAnswer(Record):
-    """An answer that somebody called good or bad. `row` counts from 1, 0: from no file."""
-
-    prompt: tuple[Message, ...]
-    answer: str
-    is_good: bool
-    source: str = ""
-    row: int = 0
-
-
-Preference: TypeAlias = PreferencePair | JudgedAnswer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,182 @@
+"""Read preferences: files of pairs of answers, or of answers that were judged good or bad.
+
+A row that teaches nothing (both answers the same, no judgement) is left out with its reason, before
+anything is trained. Chats may be text or lists of turns, as TRL and OpenAI write them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from pydantic import JsonValue, ValidationError
+
+from freehold.core.errors import DataError, Where
+from freehold.core.message import Message, user
+from freehold.core.preference import JudgedAnswer, Preference, PreferencePair
+from freehold.core.snapshot import Drop
+from freehold.data.files import DataFile, find_files, open_file
+from freehold.data.read import drops_as_causes
+from freehold.data.rows import READERS, Unreadable
+
+PROMPTS = ("prompt", "input", "question", "instruction", "query")
+CHOSEN = ("chosen", "preferred_output", "preferred")
+REJECTED = ("rejected", "non_preferred_output", "non_preferred")
+ANSWERS = ("completion", "answer", "response", "output")
+LABELS = ("label", "kto_tag", "is_good")
+
+SAME = "chosen and rejected are the same"
+NO_LABEL = "no label that says whether the answer is good"
+LABEL_UNCLEAR = "the label is neither true nor false"
+NO_PROMPT = "no prompt"
+NOT_TURNS = "the turns are no list of {role, content} that ends as it should"
+NEITHER = "neither a pair (chosen, rejected) nor a judged answer (completion, label)"
+
+_TRUTHS: Mapping[str, bool] = {
+    **dict.fromkeys(("true", "1", "good", "yes"), True),
+    **dict.fromkeys(("false", "0", "bad", "no"), False),
+}
+_Turns: TypeAlias = tuple[Message, ...]
+
+
+class _UnusableError(Exception):
+    """A row teaches nothing; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class PreferenceReading:
+    """The preferences of some files, and every row that was left out with its reason."""
+
+    preferences: tuple[Preference, ...]
+    drops: tuple[Drop, ...]
+
+
+def read_preferences(source: str, *, root: Path) -> PreferenceReading:
+    """Read preferences from a file, a folder or a glob, in every type that examples may have.
+
+    A pair has a prompt with a `chosen` and a `rejected` answer (or `preferred_output` and
+    `non_preferred_output`); a judged answer has a prompt, a `completion` (or `answer`) and a `label` that is
+    true where it is good. The prompt is text or a list of turns that ends with the user's; it may be left
+    out where both answers are whole chats that begin alike.
+
+    Raises:
+        DataError: nothing is there, it cannot be read, or no row can be used (DAT-027).
+    """
+    found: list[Preference] = []
+    drops: list[Drop] = []
+    for file in find_files(source, root=root):
+        _read_file(file, found, drops)
+    if not found:
+        raise DataError(
+            "DAT-027",
+            f"none of the {len(drops):,} rows of the preferences `{source}` can be used",
+            where=Where(file=source, row=drops[0].row if drops else None),
+            cause=drops_as_causes(drops),
+            help='write {"prompt": ..., "chosen": ..., "rejected": ...} a row, or'
+            ' {"prompt": ..., "completion": ..., "label": true}',
+        )
+    return PreferenceReading(tuple(found), tuple(drops))
+
+
+def _read_file(file: DataFile, found: list[Preference], drops: list[Drop]) -> None:
+    with open_file(file) as opened:
+        for row in READERS[opened.suffix](opened.stream, opened.name):
+            if isinstance(row, Unreadable):
+                drops.append(Drop(source=opened.name, row=row.number, reason=row.reason))
+                continue
+            columns = {name.strip().casefold(): value for name, value in row.columns.items()}
+            try:
+                found.append(_preference(columns, source=opened.name, row=row.number))
+            except _UnusableError as reason:
+                drops.append(Drop(source=opened.name, row=row.number, reason=str(reason)))
+
+
+def _preference(columns: Mapping[str, JsonValue], *, source: str, row: int) -> Preference:
+    chosen, rejected = _first(columns, CHOSEN), _first(columns, REJECTED)
+    if chosen is not None and rejected is not None:
+        return _pair(columns, (chosen, rejected), source=source, row=row)
+    answer = _first(columns, ANSWERS)
+    if answer is None:
+        raise _UnusableError(NEITHER)
+    return JudgedAnswer(
+        prompt=_prompt(_first(columns, PROMPTS)),
+        answer=_answer(answer),
+        is_good=_truth(_first(columns, LABELS)),
+        source=source,
+        row=row,
+    )
+
+
+def _pair(
+    columns: Mapping[str, JsonValue], answers: tuple[JsonValue, JsonValue], *, source: str, row: int
+) -> PreferencePair:
+    given = _first(columns, PROMPTS)
+    if given is None and all(isinstance(answer, list) for answer in answers):
+        turns = [_turns(answer) for answer in answers]
+        if turns[0][:-1] != turns[1][:-1]:
+            raise _UnusableError(NO_PROMPT)
+        prompt = _ending_with(turns[0][:-1], "user")
+    else:
+        prompt = _prompt(given)
+    chosen, rejected = (_answer(answer) for answer in answers)
+    if chosen.strip() == rejected.strip():
+        raise _UnusableError(SAME)
+    return PreferencePair(prompt=prompt, chosen=chosen, rejected=rejected, source=source, row=row)
+
+
+def _prompt(value: JsonValue) -> _Turns:
+    """Return a prompt as turns: text is one turn of the user's."""
+    if isinstance(value, dict):
+        value = value.get("messages")
+    if isinstance(value, str) and value.strip():
+        return (user(value),)
+    if value is None or isinstance(value, str):
+        raise _UnusableError(NO_PROMPT)
+    return _ending_with(_turns(value), "user")
+
+
+def _answer(value: JsonValue) -> str:
+    """Return an answer as text: of turns the last, of any other value its compact JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return _ending_with(_turns(value), "assistant")[-1].content
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _turns(value: JsonValue) -> _Turns:
+    if not isinstance(value, list) or not value:
+        raise _UnusableError(NOT_TURNS)
+    return tuple(_turn(item) for item in value)
+
+
+def _turn(value: JsonValue) -> Message:
+    if not isinstance(value, dict):
+        raise _UnusableError(NOT_TURNS)
+    try:
+        return Message.model_validate({name: value.get(name) for name in ("role", "content")})
+    except ValidationError as error:
+        raise _UnusableError(NOT_TURNS) from error
+
+
+def _ending_with(turns: _Turns, role: str) -> _Turns:
+    if not turns or turns[-1].role != role:
+        raise _UnusableError(NOT_TURNS)
+    return turns
+
+
+def _truth(value: JsonValue) -> bool:
+    if value is None or value == "":
+        raise _UnusableError(NO_LABEL)
+    found = _TRUTHS.get(str(value).strip().casefold())
+    if found is None:
+        raise _UnusableError(LABEL_UNCLEAR)
+    return found
+
+
+def _first(columns: Mapping[str, JsonValue], names: Sequence[str]) -> JsonValue:
+    """Return the value of the first of these columns that is there and not empty, None where none is."""
+    return next((columns[name] for name in names if columns.get(name) is not None), None)
