@@ -17,11 +17,11 @@ Symptom: TypeAlias = Literal["facts", "form", "style", "consistency", "volume"]
 
 #: Which rungs treat a symptom (decide.md 1), cheapest first.
 TREATMENTS: Mapping[Symptom, tuple[str, ...]] = {
-    "facts": ("retrieve",),
+    "facts": ("retrieve", "lora+retrieve", "full"),
     "form": ("structured", "lora"),
-    "style": ("few_shot", "retrieve", "lora"),
-    "consistency": ("baseline", "few_shot", "retrieve", "lora"),
-    "volume": ("baseline", "lora"),
+    "style": ("few_shot", "retrieve", "lora", "prefer"),
+    "consistency": ("baseline", "few_shot", "retrieve", "lora", "lora+retrieve"),
+    "volume": ("baseline", "lora", "distil"),
 }
 MANY_REQUESTS_PER_MONTH = 1_000_000
 

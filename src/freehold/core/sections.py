@@ -215,8 +215,8 @@ class RetentionSpec(Record):
 
     replay: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     weight: Positive = 1.0
-    kl_budget: Positive = 0.03
-    prompts: AtLeastOne = 512
+    kl_budget: Positive = 0.05
+    prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
@@ -225,7 +225,11 @@ class RetentionSpec(Record):
 
 
 class TuneSpec(Record):
-    """What every training of weights has in common. `effort` sets the fields that are left out."""
+    """What every training of weights has in common. `effort` sets the fields that are left out.
+
+    `checkpointing` keeps only the inputs of each layer and computes the rest again in the backward pass:
+    about a third more time for a fraction of the memory.
+    """
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
     kind: TunedKind = "lora"
@@ -239,6 +243,7 @@ class TuneSpec(Record):
     patience: AtLeastOne = 3
     seed: int = 7
     minutes: Positive | None = None
+    checkpointing: bool = False
     retention: RetentionSpec = RetentionSpec()
 
 
@@ -292,7 +297,7 @@ class LadderSection(Record):
     """Which rungs are climbed, and how."""
 
     stop: Literal["full", "first_pass"] = "full"
-    rungs: tuple[RungName, ...] = RUNG_NAMES[:6]
+    rungs: tuple[RungName, ...] = RUNG_NAMES
     baseline: BaselineSpec = BaselineSpec()
     zero_shot: ZeroShotSpec = ZeroShotSpec()
     few_shot: FewShotSpec = FewShotSpec()

@@ -46,9 +46,9 @@ from freehold.ladder.events import (
     ignore,
 )
 from freehold.ladder.prepare import Prepared
-from freehold.ladder.rung import Answerer, Rung, Variant
+from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
-from freehold.ladder.tools import Models, Tools
+from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
 from freehold.store.store import Store
 
@@ -80,6 +80,7 @@ class Measured:
     result: RungResult
     run: Run
     evidence: Evidence
+    built: BuildRecord
 
 
 def climb_key(task: Task, snapshot: Snapshot, *, base_digest: str | None) -> str:
@@ -135,6 +136,7 @@ class _Climbing:
         self.store, self.clock = around.store, around.clock
         self.on_event, self.options = around.on_event, around.options
         self.rung_now: str = ""
+        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
         self.tools = Tools(
             task=task,
             train=snapshot.train,
@@ -144,8 +146,11 @@ class _Climbing:
             clock=around.clock,
             on_progress=self._progress,
             resembles_held_out=held_out_overlap(snapshot).resembles,
+            preferences=prepared.preferences,
+            built=lambda name: self.shop.built(RUNGS[name]),
+            best_measured=self._best_measured,
+            scorer=self.scorer,
         )
-        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
         self.shop = Workshop(
             tools=self.tools,
             scorer=self.scorer,
@@ -209,6 +214,8 @@ class _Climbing:
         self.on_event(RungStarted(rung.name))
         try:
             return self._measure(rung)
+        except SkippedError as skip:
+            return _skipped(rung.name, str(skip))
         except FreeholdError as error:
             reason = error.problems[0].message
             return _skipped(rung.name, reason).model_copy(
@@ -216,8 +223,8 @@ class _Climbing:
             )
 
     def _measure(self, rung: Rung) -> RungResult:
-        variants = rung.variants(self.tools)
-        variant, built, tried = self._choose(rung, variants)
+        chosen = self.shop.choose(rung)
+        built = chosen.record
         answerer = self.shop.load(rung, built.candidate)
         run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
         too_many = self._too_many_failed(run)
@@ -230,7 +237,7 @@ class _Climbing:
         result = RungResult(
             rung=rung.name,
             state="measured",
-            variant=variant.name,
+            variant=chosen.variant.name,
             candidate_digest=built.candidate.digest,
             run_digest=run.digest,
             quality=found.quality,
@@ -245,29 +252,11 @@ class _Climbing:
             causes=diagnose.causes(run.results),
             confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
             slices=self._slices(run),
-            tried=tried,
+            tried=chosen.tried,
         )
         self.store.put(run)
-        self.measured[rung.name] = Measured(result, run, found)
+        self.measured[rung.name] = Measured(result, run, found, built)
         return self._provisional(rung.name)
-
-    def _choose(
-        self, rung: Rung, variants: Sequence[Variant]
-    ) -> tuple[Variant, BuildRecord, tuple[tuple[str, float], ...]]:
-        """Build every variant, and take the best on dev; the first of equals."""
-        builds = [self.shop.build(rung, variant) for variant in variants]
-        if len(variants) == 1 or not len(self.snapshot.dev):
-            return variants[0], builds[0], ()
-        scores: list[float] = []
-        for built in builds:
-            answerer = self.shop.load(rung, built.candidate)
-            run = self.shop.run(
-                built.candidate, answerer, self.snapshot.dev, phase="choosing on dev"
-            )
-            scores.append(sum(run.scores.values()) / max(len(run.results), 1))
-        best = max(range(len(scores)), key=lambda index: (scores[index], -index))
-        tried = tuple((v.name, score) for v, score in zip(variants, scores, strict=True))
-        return variants[best], builds[best], tried
 
     def _evidence(self, run: Run, split: HeldOutSplit) -> Evidence:
         return evidence(
@@ -294,8 +283,24 @@ class _Climbing:
         if not rung.changes_weights:
             return untouched(items)
         return self.shop.kept(
-            self.tools.base(), answerer.model, items=items, seed=self._probe_seed()
+            rung.reference(self.tools), answerer.model, items=items, seed=self._probe_seed()
         )
+
+    def _best_measured(self) -> Standing | None:
+        """Return the measured rung that is best on dev, the first of equals.
+
+        Test rows are for verdicts alone: nothing that is built later may be chosen with them.
+        """
+        records = [item.built for item in self.measured.values()]
+        if not records:
+            return None
+        best = max(records, key=self._dev_score)
+        return self.shop.standing(RUNGS[best.candidate.rung], best)
+
+    def _dev_score(self, built: BuildRecord) -> float:
+        answerer = self.shop.load(RUNGS[built.candidate.rung], built.candidate)
+        run = self.shop.run(built.candidate, answerer, self.snapshot.dev, phase="choosing on dev")
+        return sum(run.scores.values()) / max(len(run.results), 1)
 
     def _slices(self, run: Run) -> dict[str, Estimate]:
         return diagnose.slices(

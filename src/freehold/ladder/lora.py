@@ -12,50 +12,39 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from freehold.core.sections import LoraSpec
-from freehold.core.snapshot import Example
-from freehold.ladder.prompts import (
-    Asker,
-    answer_text,
-    answer_tokens,
-    constraint_of,
-    conversation,
-    system_text,
-)
+from freehold.core.task import LabelOutput
+from freehold.ladder.prompts import answer_tokens
 from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
 from freehold.ladder.tools import Tools
-from freehold.ladder.tuning import Order, local_model, tune_rung, unpacked
+from freehold.ladder.trained import (
+    opened,
+    plain_answerer,
+    renderer,
+    right_answers,
+    settings_of,
+    train_answers,
+)
+from freehold.ladder.tuning import Order, local_model, tune_rung
 from freehold.ladder.zero_shot import FixedPromptAnswerer
 from freehold.models.door import Model
-
-ADAPTERS = "candidates"
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
     spec = tools.task.ladder.lora
-    settings = spec.to_json()
-    if not isinstance(settings, dict):
-        raise TypeError("a spec is a mapping")
-    return (Variant(f"r={spec.r} {spec.effort}", {"lora": settings}),)
+    return (Variant(f"r={spec.r} {spec.effort}", {"lora": settings_of(spec)}),)
 
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
     from freehold.train.retention import watched_rows
-    from freehold.train.rows import TrainingRow
     from freehold.train.sft import sft_lesson
 
     base = local_model(tools.start())
-    system = system_text(tools.task, list_labels=False)
     max_tokens = answer_tokens(tools, base)
-
-    def render(example: Example) -> TrainingRow:
-        prompt = conversation(system, example)
-        return TrainingRow(prompt=prompt, answer=answer_text(example.target))
-
     spec = LoraSpec.from_json(json.dumps(variant.spec["lora"]))
     lesson = sft_lesson(
         tools.train.examples,
         base=base,
-        render=render,
+        render=renderer(tools, own_words(spec, tools, max_tokens)),
         max_length=spec.max_length,
         objective=spec.objective,
     )
@@ -66,7 +55,7 @@ def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
             lesson=lesson,
             base=base,
             reference=local_model(tools.base()),
-            answerer=lambda model: _answerer(tools, model, max_tokens),
+            answerer=lambda model: plain_answerer(tools, model, max_tokens),
             made_of=(variant.spec, tools.task.question_digest, tools.train.digest, base.digest),
             task_rows=watched_rows(lesson.rows, base, top_k=spec.retention.top_k),
         ),
@@ -76,20 +65,26 @@ def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
     return Built(files=tuned.files, spec={"max_tokens": max_tokens, "training": tuned.name})
 
 
+def own_words(spec: LoraSpec, tools: Tools, max_tokens: int) -> dict[str, str]:
+    """Return the base's own right answers, by example id, where the spec wants them as targets.
+
+    A model forgets less from its own words than from another's (arXiv:2409.04787). A label has one
+    wording, so that there is nothing to rewrite.
+    """
+    if not spec.rewrite or isinstance(tools.task.output, LabelOutput):
+        return {}
+    base = tools.base()
+    answerer = plain_answerer(tools, base, max_tokens)
+    return right_answers(train_answers(answerer, tools, name=f"{base.digest} {max_tokens}"), tools)
+
+
+def lora_model(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> Model:
+    """Return the base with the adapter of a built candidate of this rung."""
+    return opened(str(spec["training"]), files, tools, base=tools.task.base)
+
+
 def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPromptAnswerer:
-    folder = unpacked(files, tools, where=ADAPTERS, name=str(spec["training"]))
-    adapted = tools.task.base.model_copy(update={"adapter": str(folder)})
-    return _answerer(tools, tools.models.base(adapted), int(str(spec["max_tokens"])))
-
-
-def _answerer(tools: Tools, model: Model, max_tokens: int) -> FixedPromptAnswerer:
-    asker = Asker(
-        model,
-        tools.task.output,
-        max_tokens=max_tokens,
-        constraint=constraint_of(tools.task.output),
-    )
-    return FixedPromptAnswerer(asker=asker, system=system_text(tools.task, list_labels=False))
+    return plain_answerer(tools, lora_model(spec, files, tools), int(str(spec["max_tokens"])))
 
 
 RUNG = Rung(

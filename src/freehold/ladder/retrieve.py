@@ -112,18 +112,20 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     spec = tools.task.ladder.retrieve
     documents = [False, True] if tools.passages and "documents" in spec.sources else [False]
     if "examples" not in spec.sources:
-        return (Variant("documents", {"k": 0, "documents": True}),)
+        return (Variant("documents", _settings(0, tools, with_documents=True)),)
     return tuple(
         Variant(f"k={k}" + (" + documents" if with_documents else ""), settings)
         for k in spec.k
         if k <= len(tools.train.examples)
         for with_documents in documents
-        if (settings := _settings(k, with_documents))
+        if (settings := _settings(k, tools, with_documents=with_documents))
     )
 
 
-def _settings(k: int, with_documents: bool) -> dict[str, JsonValue]:
-    return {"k": k, "documents": with_documents}
+def _settings(k: int, tools: Tools, *, with_documents: bool) -> dict[str, JsonValue]:
+    """Return a variant's spec; the content of the documents is part of it, so that a change builds anew."""
+    settings: dict[str, JsonValue] = {"k": k, "documents": with_documents}
+    return settings | {"passages": tools.task.documents_digest} if with_documents else settings
 
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
@@ -142,9 +144,16 @@ def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
 
 
 def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> RetrievingAnswerer:
+    return retrieving(spec, files, tools, asker=constrained_asker(spec, tools))
+
+
+def retrieving(
+    spec: Mapping[str, JsonValue], files: Files, tools: Tools, *, asker: Asker
+) -> RetrievingAnswerer:
+    """Return what a built candidate of this rung asks, asked by `asker`."""
     has_documents = bool(spec["documents"])
     return RetrievingAnswerer(
-        asker=constrained_asker(spec, tools),
+        asker=asker,
         system=system_text(tools.task, list_labels=bool(spec["list_labels"])),
         tools=tools,
         shots=shots_from_json(files),

@@ -6,41 +6,25 @@ that answers from the files alone, on this machine or another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from pydantic import JsonValue
 
-from freehold.core.measure import Answer
-from freehold.core.message import Message
-from freehold.core.outcome import Failed
 from freehold.core.sections import RungName
-from freehold.core.snapshot import Example
+from freehold.ladder.answerer import Answerer as Answerer
+from freehold.ladder.answerer import OnAnswer as OnAnswer
 from freehold.ladder.tools import Tools
 from freehold.models.door import Model
 
-OnAnswer = Callable[[int, Answer | Failed], None]
-DevScores = Callable[["Answerer"], Mapping[str, float]]
+
+class SkippedError(Exception):
+    """A rung found out, once it was begun, that it cannot run; the message is the reason that is shown."""
+
+
+DevScores = Callable[[Answerer], Mapping[str, float]]
 """The scores of something under construction on a part of dev, by example id; a failure scores 0."""
 Files = Mapping[str, bytes]
-
-
-class Answerer(Protocol):
-    """Something that answers examples of the task."""
-
-    @property
-    def model(self) -> Model | None:
-        """The model that is asked; None where none is."""
-        ...
-
-    def answer(self, examples: Sequence[Example], on_answer: OnAnswer) -> None:
-        """Answer each example; call `on_answer(index, answer)` as soon as one is known."""
-        ...
-
-    def messages(self, example: Example) -> tuple[Message, ...] | None:
-        """Return the byte-exact messages for an example; None where no model is asked."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -64,12 +48,18 @@ class Built:
     earlier_seconds: float = 0.0
 
 
+def base_of(tools: Tools) -> Model:
+    """Return the task's base model."""
+    return tools.base()
+
+
 @dataclass(frozen=True)
 class Rung:
     """One rung of the ladder.
 
-    `missing(tools)` returns why it cannot run, with the line that enables it, or None.
-    `changes_weights` tells whether general ability can be lost.
+    `missing(tools)` returns why it cannot run, with the line that enables it, or None; what only shows
+    later is raised as `SkippedError` by `variants` or `build`. `changes_weights` tells whether general
+    ability can be lost, and `reference(tools)` returns the untrained weights it is compared with.
     """
 
     name: RungName
@@ -79,6 +69,7 @@ class Rung:
     load: Callable[[Mapping[str, JsonValue], Files, Tools], Answerer]
     uses_model: bool = True
     changes_weights: bool = False
+    reference: Callable[[Tools], Model] = base_of
 
 
 def nothing_is_missing(tools: Tools) -> str | None:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from freehold.core.sections import RungName
-from freehold.ladder import baseline, few_shot, lora, retrieve, structured, zero_shot
+from freehold.ladder import (
+    baseline,
+    distil,
+    few_shot,
+    full,
+    lora,
+    lora_retrieve,
+    prefer,
+    retrieve,
+    structured,
+    zero_shot,
+)
 from freehold.ladder.rung import Rung
 
 RUNGS: Mapping[RungName, Rung] = {
@@ -15,4 +26,8 @@ RUNGS: Mapping[RungName, Rung] = {
     "structured": structured.RUNG,
     "retrieve": retrieve.RUNG,
     "lora": lora.RUNG,
+    "lora+retrieve": lora_retrieve.RUNG,
+    "prefer": prefer.RUNG,
+    "distil": distil.RUNG,
+    "full": full.RUNG,
 }

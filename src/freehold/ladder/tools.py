@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import JsonValue
 
+from freehold.core.measure import Answer
+from freehold.core.outcome import Scored
+from freehold.core.preference import Preference
 from freehold.core.record import digest_json
-from freehold.core.sections import BaseModelSpec
+from freehold.core.sections import BaseModelSpec, RungName
 from freehold.core.snapshot import Example, TrainSplit
 from freehold.core.task import Task
 from freehold.data.documents import Passage
+from freehold.evaluate.extract import extract
+from freehold.evaluate.scorers import Scorer
+from freehold.ladder.answerer import Answerer
 from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
@@ -105,6 +112,32 @@ class Continuation:
     past: tuple[TrainingRow, ...] = ()
 
 
+@dataclass(frozen=True)
+class Standing:
+    """A rung that is built already, for a rung that stands on it.
+
+    `digest` names its candidate, `spec` and `files` are the candidate's own. `earlier_seconds` is what its
+    building took before the build that is under way.
+    """
+
+    rung: RungName
+    digest: str
+    spec: Mapping[str, JsonValue]
+    files: Mapping[str, bytes]
+    load: Callable[[], Answerer]
+    earlier_seconds: float
+
+
+def _no_other_rung(name: RungName) -> Standing:
+    """Refuse: these tools know one rung alone."""
+    raise ValueError(f"nothing builds {name} here")
+
+
+def _nothing_measured() -> Standing | None:
+    """Say that no rung was measured yet."""
+    return None
+
+
 def _tell_nobody(_event: TrainEvent) -> None:
     """Take an event of a training and do nothing."""
 
@@ -127,6 +160,9 @@ class Tools:
     `after` it starts from `start()` and holds on to `after.past` as well; general ability is still
     that of `base()`. A text that `resembles_held_out` must not be trained on: that much of the held-out
     splits a rung may know.
+
+    `preferences` are the user's own. `built(name)` returns another rung, built where it was not yet;
+    `best_measured()` the measured rung that is best on dev, None where none was measured. `scorer` is the task's.
     """
 
     task: Task
@@ -143,6 +179,10 @@ class Tools:
     should_stop: Callable[[], bool] = _never
     after: Continuation | None = None
     resembles_held_out: Callable[[str], bool] = _nothing_does
+    preferences: tuple[Preference, ...] = ()
+    built: Callable[[RungName], Standing] = _no_other_rung
+    best_measured: Callable[[], Standing | None] = _nothing_measured
+    scorer: Scorer | None = None
 
     def base(self) -> Model:
         """Return the task's base model."""
@@ -154,6 +194,18 @@ class Tools:
             return self.base()
         spec = self.task.base.model_copy(update={"adapter": str(self.after.adapter)})
         return self.models.base(spec)
+
+    def score_train(self, example: Example, raw: str) -> float | None:
+        """Return the task's score of an answer to a training example; None where it could not be scored.
+
+        Raises:
+            ValueError: these tools have no scorer.
+        """
+        if self.scorer is None:
+            raise ValueError("nothing can be scored here")
+        answer = Answer(raw=raw, value=extract(raw, self.task.output))
+        outcome = self.scorer.score(example, answer)
+        return outcome.score if isinstance(outcome, Scored) else None
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Return one unit vector per text, float32 [n, d]. Nothing is kept."""

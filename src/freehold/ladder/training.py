@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 import numpy as np
@@ -33,9 +32,10 @@ from freehold.ladder.chain import Chain, Stage, lost_ids
 from freehold.ladder.domains import Domain, Lineage, lineage_files, new_domain, read_lineage
 from freehold.ladder.events import Progress
 from freehold.ladder.prepare import Prepared
-from freehold.ladder.rung import Built, DevScores, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Rung, SkippedError, Variant
 from freehold.ladder.rungs import RUNGS
-from freehold.ladder.tools import Continuation, Models, Tools
+from freehold.ladder.tools import Continuation, Models, Standing, Tools
+from freehold.ladder.trained import joined
 from freehold.ladder.tuning import FRONTIER, RESULT, read_frontier, read_result
 from freehold.ladder.work import BuildRecord, Workshop
 from freehold.models.door import Model
@@ -46,7 +46,6 @@ from freehold.train.records import Lost, TrainEvent, TrainingResult
 PREFIX = "t"
 ADAPTERS = "adapters"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-ADAPTER_FILES = ("adapter_config.json", ADAPTER_WEIGHTS, "freehold.json")
 
 
 class Training(Record):
@@ -152,7 +151,10 @@ def train_rung(order: TrainingOrder, world: World) -> TrainingOutcome:
         MachineError: the disk is full.
         KeyboardInterrupt: passed on; what was paid for is kept.
     """
-    return _Training(order, world).run()
+    try:
+        return _Training(order, world).run()
+    except SkippedError as skip:
+        raise UsageError("TRN-042", f"{order.rung} cannot be trained: {skip}") from skip
 
 
 def find_after(store: Store, name: str, *, project: Path) -> Path:
@@ -213,6 +215,8 @@ class _Training:
             on_training=lambda event: self.tell(Trained(event)),
             should_stop=world.should_stop,
             resembles_held_out=_held_out(self.snapshot, self.past).resembles,
+            preferences=self.prepared.preferences,
+            scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
         )
         self.chain = Chain(
             store=self.store,
@@ -226,6 +230,9 @@ class _Training:
     def run(self) -> TrainingOutcome:
         rung = self._rung()
         self._check_base()
+        missing = rung.missing(self.tools)
+        if missing:
+            raise SkippedError(missing)
         handle = self.store.handle(PREFIX, self.key)
         found = self.store.recall(self.key, Training)
         self.tell(
@@ -238,11 +245,13 @@ class _Training:
             )
         )
         folder = self.store.folder / ADAPTERS / handle.name
+        is_new = found is None
         if found is None:
-            found = self._train(rung, handle.name, folder)
+            found = self._train(rung, handle.name)
+        if is_new or not folder.is_dir():
+            self._write(found, folder, name=handle.name)
+        if is_new:
             self.store.remember(self.key, found)
-        elif not folder.is_dir():
-            self._write(self.store.get(found.candidate_digest, Candidate), folder)
         self.tell(TrainingDone(found))
         return TrainingOutcome(found, handle.name, folder)
 
@@ -296,18 +305,26 @@ class _Training:
     def _after_digest(self) -> str | None:
         if self.order.after is None or self.lineage is None:
             return None
-        weights = digest_bytes((self.order.after / ADAPTER_WEIGHTS).read_bytes())
+        file = self.order.after / ADAPTER_WEIGHTS
+        if not file.is_file():
+            raise UsageError(
+                "TRN-041",
+                f"{self.lineage.name} is a whole model, and a training goes on from an adapter",
+                help=f"freehold train lora -s model={self.order.after}",
+            )
+        weights = digest_bytes(file.read_bytes())
         return digest_json("after", [self.lineage.digest, weights])
 
     # Training --------------------------------------------------------------------------------
 
-    def _train(self, rung: Rung, name: str, folder: Path) -> Training:
+    def _train(self, rung: Rung, name: str) -> Training:
         tools, rung = self._continued(rung)
-        missing = rung.missing(tools)
-        if missing:
-            raise UsageError("TRN-042", f"{rung.name} cannot be trained: {missing}")
+
+        def built_before(name: RungName) -> Standing:
+            return shop.built(RUNGS[name])
+
         shop = Workshop(
-            tools=tools,
+            tools=replace(tools, built=built_before),
             scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
             dev=self.snapshot.dev,
             confidence=self.task.bar.confidence,
@@ -317,17 +334,6 @@ class _Training:
         training = self._measured(built, model, domain=domain, shop=shop, name=name)
         self.store.put(self.task)
         self.store.put(self.snapshot)
-        lineage = Lineage(
-            training=self.key,
-            name=name,
-            base_id=self.task.base.id,
-            base_digest=self.tools.base().digest,
-            questions=(*(one.question for one in self.past), domain.question),
-            matrix=training.matrix,
-            probe_seed=self._probe_seed,
-            probe_items=self._probe_items,
-        )
-        self._write(built.candidate, folder, lineage_files(lineage, (*self.past, domain)))
         return training
 
     def _continued(self, rung: Rung) -> tuple[Tools, Rung]:
@@ -377,21 +383,31 @@ class _Training:
             taken=[domain.name for domain in self.past],
         )
 
-    def _write(
-        self, candidate: Candidate, folder: Path, more: dict[str, bytes] | None = None
-    ) -> None:
+    def _write(self, training: Training, folder: Path, *, name: str) -> None:
         """Write the adapter folder; its config last, so that where it exists the folder is whole."""
-        files = {name: self.store.blobs.get(d) for name, d in candidate.artefacts.items()}
-        files.update(more or {})
-        for name in sorted(files, key=lambda name: (name.endswith("config.json"), name)):
-            write_durably(folder / name, files[name])
+        candidate = self.store.get(training.candidate_digest, Candidate)
+        domain = self._domain(candidate)
+        lineage = Lineage(
+            training=self.key,
+            name=name,
+            base_id=training.base,
+            base_digest=training.base_digest,
+            questions=(*(one.question for one in self.past), domain.question),
+            matrix=training.matrix,
+            probe_seed=self._probe_seed,
+            probe_items=self._probe_items,
+        )
+        files = {file: self.store.blobs.get(d) for file, d in candidate.artefacts.items()}
+        files.update(lineage_files(lineage, (*self.past, domain)))
+        for file in sorted(files, key=lambda file: (file.endswith("config.json"), file)):
+            write_durably(folder / file, files[file])
 
     # Measuring -------------------------------------------------------------------------------
 
     def _measured(
         self, built: BuildRecord, model: Model, *, domain: Domain, shop: Workshop, name: str
     ) -> Training:
-        base = self.tools.base()
+        base = RUNGS[built.candidate.rung].reference(self.tools)
         before, after = (
             shop.probes(one, items=self._probe_items, seed=self._probe_seed, detail=detail).results
             for one, detail in ((base, "base"), (model, "candidate"))
@@ -424,7 +440,7 @@ class _Training:
             task=self.task.name,
             task_digest=self.task.digest,
             snapshot_digest=self.snapshot.digest,
-            base=self.task.base.id,
+            base=base.name,
             base_digest=base.digest,
             after=self.lineage.training if self.lineage else None,
             after_name=self.lineage.name if self.lineage else None,
@@ -466,16 +482,7 @@ def _named_after(variants: Sequence[Variant], digest: str) -> tuple[Variant, ...
 
 def _joined(built: Built, after: Path, tools: Tools) -> Built:
     """Return what was built with its adapter replaced by the sum of it and the one before."""
-    from freehold.train.join import join_lora
-
-    with TemporaryDirectory(prefix="joining-", dir=tools.store.folder) as place:
-        second, joined = Path(place) / "second", Path(place) / "joined"
-        for name in ADAPTER_FILES:
-            if name in built.files:
-                write_durably(second / name, built.files[name])
-        join_lora(after, second, joined)
-        files = {file.name: file.read_bytes() for file in sorted(joined.iterdir())}
-    return replace(built, files={**built.files, **files})
+    return replace(built, files=joined(built.files, after, tools))
 
 
 def _held_out(snapshot: Snapshot, past: Sequence[Domain]) -> Overlap:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from freehold.core.candidate import Candidate
 from freehold.core.measure import Run
 from freehold.ladder.climb import ClimbOutcome
-from freehold.ladder.lora import RESULT
 from freehold.ladder.recall import answerer_of
 from freehold.ladder.tools import Models
+from freehold.ladder.tuning import RESULT
 from freehold.report.curve import Curves, Series
 from freehold.report.view import ReportView, RungPrompt, build_view
 from freehold.store.store import Store
@@ -69,13 +69,16 @@ def exact_prompts(
 
 
 def _curves(outcome: ClimbOutcome, store: Store) -> tuple[Curves, ...]:
-    """Return the dev metric and the training loss of every rung that was trained."""
+    """Return the dev metric and the training loss of every rung that was trained.
+
+    A rung that stands on another's training (`lora+retrieve`) brings that one's record, shown once.
+    """
     found: list[Curves] = []
     for result in outcome.climb.rungs:
         if result.candidate_digest is None:
             continue
         artefacts = store.get(result.candidate_digest, Candidate).artefacts
-        if RESULT not in artefacts:
+        if RESULT not in artefacts or "+" in result.rung:
             continue
         training = TrainingResult.from_json(store.blobs.get(artefacts[RESULT]))
         for name, points in (("dev metric", training.dev_curve), ("loss", training.loss_curve)):

@@ -22,8 +22,8 @@ from freehold.evaluate.probes import ProbeResult, kept, measure_probes, probe_it
 from freehold.evaluate.runner import Journal, Meter, run_candidate
 from freehold.evaluate.scorers import Scorer
 from freehold.ladder.events import Phase, Progress
-from freehold.ladder.rung import Answerer, Rung, Variant
-from freehold.ladder.tools import Tools
+from freehold.ladder.rung import Answerer, Rung, SkippedError, Variant
+from freehold.ladder.tools import Standing, Tools
 from freehold.models.door import Model
 
 LATENCY_EXAMPLES = 20
@@ -36,6 +36,15 @@ class BuildRecord(Record):
 
     candidate: Candidate
     build_seconds: float
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The best variant of a rung, built, and the dev score of every variant that was compared."""
+
+    variant: Variant
+    record: BuildRecord
+    tried: tuple[tuple[str, float], ...] = ()
 
 
 class ProbeRun(Record):
@@ -70,7 +79,7 @@ class Workshop:
     def build(self, rung: Rung, variant: Variant) -> BuildRecord:
         """Return the built candidate of a variant."""
         tools = self.tools
-        base = tools.base().digest if rung.uses_model else None
+        base = rung.reference(tools).digest if rung.uses_model else None
         key = self._key(
             "build",
             [rung.name, variant.spec, tools.task.question_digest, tools.train.digest, base],
@@ -93,6 +102,50 @@ class Workshop:
         tools.store.put(candidate)
         tools.store.remember(key, record)
         return record
+
+    def choose(self, rung: Rung) -> Chosen:
+        """Build every variant, and take the best on dev; the first of equals.
+
+        Raises:
+            SkippedError: it turned out that the rung cannot run.
+        """
+        variants = rung.variants(self.tools)
+        builds = [self.build(rung, variant) for variant in variants]
+        if len(variants) == 1 or not len(self.dev):
+            return Chosen(variants[0], builds[0])
+        scores: list[float] = []
+        for built in builds:
+            answerer = self.load(rung, built.candidate)
+            run = self.run(built.candidate, answerer, self.dev, phase="choosing on dev")
+            scores.append(sum(run.scores.values()) / max(len(run.results), 1))
+        best = max(range(len(scores)), key=lambda index: (scores[index], -index))
+        tried = tuple((v.name, score) for v, score in zip(variants, scores, strict=True))
+        return Chosen(variants[best], builds[best], tried)
+
+    def built(self, rung: Rung) -> Standing:
+        """Return a rung for another one to stand on: found in the store, or built now.
+
+        Raises:
+            SkippedError: the rung cannot run.
+        """
+        missing = rung.missing(self.tools)
+        if missing:
+            raise SkippedError(f"{rung.name} cannot be built: {missing}")
+        began = self.tools.clock()
+        record = self.choose(rung).record
+        return self.standing(rung, record, spent=self.tools.clock() - began)
+
+    def standing(self, rung: Rung, record: BuildRecord, *, spent: float = 0.0) -> Standing:
+        """Return a built rung for another one to stand on; `spent` seconds of its building are counted already."""
+        candidate, blobs = record.candidate, self.tools.store.blobs
+        return Standing(
+            rung=rung.name,
+            digest=candidate.digest,
+            spec=candidate.spec,
+            files={name: blobs.get(digest) for name, digest in candidate.artefacts.items()},
+            load=lambda: self.load(rung, candidate),
+            earlier_seconds=max(0.0, record.build_seconds - spent),
+        )
 
     def load(self, rung: Rung, candidate: Candidate) -> Answerer:
         """Return something that answers, from the candidate's spec and files alone."""

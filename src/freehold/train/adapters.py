@@ -36,6 +36,7 @@ from transformers import PreTrainedModel
 from freehold.core.errors import ModelError
 from freehold.core.sections import TunedKind, TuneSpec
 from freehold.models.prefix import attach_prefix
+from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import ADAPTER_CONFIG, ADAPTER_WEIGHTS, PROVENANCE, TOKENIZER_FILES
 from freehold.train.checkpoint import write_whole
 from freehold.train.quick_linear import ADAPTER_NAME, QuickLinear, narrow_products
@@ -451,7 +452,8 @@ def write_model(
     before = network.config.dtype
     network.config.dtype = kind
     try:
-        network.save_pretrained(partial, state_dict=state)
+        with quiet_transformers():
+            network.save_pretrained(partial, state_dict=state)
     finally:
         network.config.dtype = before
     if tokenizer is not None:

@@ -9,12 +9,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from freehold.core.sections import TuneSpec
+from freehold.core.sections import PreferSpec, TuneSpec
 from freehold.train.records import Precision, Recipe
 
 LEARNING_RATE_AT_1B = 2e-4
 LEARNING_RATE_GROWTH = 0.6
 LEARNING_RATE_MOST = 6e-3
+FULL_SHARE = 0.1
+"""The rate of training every weight, as a share of LoRA's (Schulman et al. 2025, "LoRA Without Regret")."""
+PREFERENCE_SHARES: Mapping[str, float] = {"dpo": 0.05, "kto": 0.05, "simpo": 0.025, "orpo": 0.25}
+"""The rate of each preference method as a share of supervised fine-tuning's, docs/retention.md."""
 SMALL_PARAMETERS = 100_000_000
 SMALL_BATCH_TOKENS = 1024
 BATCH_TOKENS = 4096
@@ -57,6 +61,20 @@ def learning_rate_for(parameters: int) -> float:
     return min(LEARNING_RATE_AT_1B * max(growth, 1.0), LEARNING_RATE_MOST)
 
 
+def peak_rate_for(spec: TuneSpec, parameters: int) -> float:
+    """Return the peak learning rate of a training: the spec's, or what its kind and method take.
+
+    At one billion parameters: 2e-4 for LoRA, 2e-5 for every weight; dpo and kto take 1e-5 with LoRA, simpo 5e-6,
+    orpo 5e-5, which is ten times what their papers use for every weight.
+    """
+    if spec.learning_rate is not None:
+        return spec.learning_rate
+    rate = learning_rate_for(parameters)
+    if isinstance(spec, PreferSpec):
+        rate *= PREFERENCE_SHARES[spec.method]
+    return rate * FULL_SHARE if spec.kind == "full" else rate
+
+
 def batch_tokens_for(spec: TuneSpec, parameters: int) -> int:
     """Return the padded tokens of one optimizer step: small models learn more from more steps."""
     derived = SMALL_BATCH_TOKENS if parameters < SMALL_PARAMETERS else BATCH_TOKENS
@@ -97,7 +115,7 @@ def recipe_for(
     epochs = epochs_for(spec, steps_per_epoch)
     steps = max(1, round(epochs * steps_per_epoch))
     return Recipe(
-        learning_rate=spec.learning_rate or learning_rate_for(parameters),
+        learning_rate=peak_rate_for(spec, parameters),
         epochs=epochs,
         steps=steps,
         warmup_steps=min(max(1, round(WARMUP_SHARE * steps)), steps - 1) if steps > 1 else 0,

@@ -33,6 +33,7 @@ from freehold.core.record import digest_json
 from freehold.models.loading import put_adapter
 from freehold.models.local import LocalModel
 from freehold.models.prefix import attach_prefix, prefix_places
+from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import (
     ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
@@ -347,9 +348,10 @@ def _ends_of_merge(model: PeftModel) -> tuple[Tensors, Tensors]:
 
 def _ends_of_whole(network: PreTrainedModel, folder: Path) -> tuple[Tensors, Tensors]:
     """Read the trained weights; return both ends in main memory, by their names in the network."""
-    trained = type(network).from_pretrained(
-        folder, dtype=network.dtype, local_files_only=True, use_safetensors=True
-    )
+    with quiet_transformers():
+        trained = type(network).from_pretrained(
+            folder, dtype=network.dtype, local_files_only=True, use_safetensors=True
+        )
     last = {name: parameter.data for name, parameter in trained.named_parameters()}
     first = {name: parameter.data for name, parameter in network.named_parameters()}
     shapes = [{name: tensor.shape for name, tensor in end.items()} for end in (first, last)]
