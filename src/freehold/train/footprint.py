@@ -11,6 +11,7 @@ Shapes: B rows, T positions, H heads, D head width.
 from __future__ import annotations
 
 import copy
+import warnings
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -154,6 +155,12 @@ def walk(
     with torch.device("meta"):
         tuned = ADAPTERS[kind](network, spec, precision)
     network.train()
+    if spec.checkpointing:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`gradient_checkpointing_", FutureWarning)
+            network.gradient_checkpointing_enable(
+                {"use_reentrant": False, "preserve_rng_state": False}  # no state on shapes
+            )
     with _Alive() as alive, torch.device("meta"):
         for _ in range(step.passes):
             OBJECTIVES["sft"](network, _batch(step)).backward()

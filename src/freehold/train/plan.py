@@ -97,7 +97,8 @@ class Fit:
         recipe = self.plan.recipe
         length = min(recipe.max_length, recipe.micro_tokens)
         rows = max(1, recipe.micro_tokens // length)
-        return f"{name}{rank}, {rows} x {length:,} tokens at a time"
+        again = ", checkpointing" if self.spec.checkpointing else ""
+        return f"{name}{rank}, {rows} x {length:,} tokens at a time{again}"
 
 
 def plan_training(
@@ -176,8 +177,9 @@ def nearest_fit(
 ) -> Fit | None:
     """Return the first spec that fits the machine, from the one that is asked for to ever smaller ones.
 
-    Fewer tokens at a time cost a little time and nothing else, so they come first; then the base in 4
-    bits (for LoRA on an accelerator) or LoRA in place of all weights; then a smaller rank. None: nothing fits.
+    Fewer tokens at a time cost a little time and nothing else, so they come first; then layers that are
+    computed again in the backward pass, a third more time; then LoRA in place of all weights, and on an
+    accelerator the base in 4 bits; at last a smaller rank. None: nothing fits.
 
     Raises:
         ModelError: the model has no layer that the spec means.
@@ -333,13 +335,17 @@ def _candidates(
     spec: TuneSpec, sizes: RowSizes, *, parameters: int, machine: Machine
 ) -> Iterator[TuneSpec]:
     """Yield the spec, and ever smaller ones in the order in which they hurt."""
+    smallest = spec
     for kind in _kinds(spec.kind, machine):
-        of_kind = spec.model_copy(update={"kind": kind})
-        for rank in _ranks(of_kind):
-            of_rank = of_kind.model_copy(update={"r": rank})
-            yield of_rank
-            for batch_tokens in _smaller_batches(of_rank, parameters, sizes):
-                yield of_rank.model_copy(update={"batch_tokens": batch_tokens})
+        again = (spec.checkpointing,) if spec.checkpointing or kind == "prefix" else (False, True)
+        for checkpointing in again:
+            smallest = spec.model_copy(update={"kind": kind, "checkpointing": checkpointing})
+            yield smallest
+            for batch_tokens in _smaller_batches(smallest, parameters, sizes):
+                smallest = smallest.model_copy(update={"batch_tokens": batch_tokens})
+                yield smallest
+    for rank in _smaller_ranks(smallest):
+        yield smallest.model_copy(update={"r": rank})
 
 
 def _kinds(kind: TunedKind, machine: Machine) -> Sequence[TunedKind]:
@@ -351,10 +357,10 @@ def _kinds(kind: TunedKind, machine: Machine) -> Sequence[TunedKind]:
     return smaller
 
 
-def _ranks(spec: TuneSpec) -> Sequence[int]:
+def _smaller_ranks(spec: TuneSpec) -> Sequence[int]:
     if spec.kind in ("full", "ia3"):
-        return (spec.r,)
-    return tuple(rank for rank in (spec.r, 8, LEAST_RANK) if rank <= spec.r)
+        return ()
+    return tuple(rank for rank in (8, LEAST_RANK) if rank < spec.r)
 
 
 def _smaller_batches(spec: TuneSpec, parameters: int, sizes: RowSizes) -> Iterator[int]:
@@ -367,8 +373,8 @@ def _smaller_batches(spec: TuneSpec, parameters: int, sizes: RowSizes) -> Iterat
 
 def _changes(asked: TuneSpec, found: TuneSpec) -> tuple[tuple[str, str], ...]:
     changed = [
-        (key, str(getattr(found, key)))
-        for key in ("kind", "r", "batch_tokens")
+        (key, str(getattr(found, key)).lower())
+        for key in ("kind", "r", "batch_tokens", "checkpointing")
         if getattr(found, key) != getattr(asked, key)
     ]
     if found.kind == "qlora" and asked.kind != "qlora":
