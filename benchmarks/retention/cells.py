@@ -15,11 +15,11 @@ ORDERS = {
     "A": ("snips", "banking77", "pubmedqa", "clinc150"),
     "B": ("clinc150", "pubmedqa", "banking77", "snips"),
 }
-LADDERS = {"naive": (0.25, 0.5, 1.0, 2.0), "osf": (0.5, 2.0, 8.0)}
+LADDERS = {"naive": (0.5, 1.0, 2.0), "osf": (0.5, 2.0)}
 """Factors of the default learning rate that are tried. All LoRA arms take the best one of naive."""
-LADDER_OF = {"naive": "naive", "trl": "naive", "ours": "naive", "osf": "osf"}
-SINGLE_ARMS = ("naive", "ours", "trl", "osf")
-WITH_GRID = ("naive", "ours")
+LADDER_OF = {"naive": "naive", "trl": "naive", "ours": "naive", "self": "naive", "osf": "osf"}
+SINGLE_ARMS = ("naive", "ours", "trl", "osf", "self")
+WITH_GRID = ("naive", "ours", "self")
 """Arms whose update is also measured at the size that the rule chooses."""
 
 
@@ -30,10 +30,10 @@ class Sizes:
     rows: int | None = None
     epochs: float | None = None
     dev: int = 200
-    test: int = 1000
+    test: int = 600
     sequence_test: int = 400
-    probes: int = 300
-    pool: int = 800
+    probes: int = 200
+    pool: int = 1400
     seeds: int = 3
 
 

@@ -37,19 +37,19 @@ SOURCES = {
     "snips": Source(
         "Turn the request into JSON with its intent and slots.",
         "json_fields",
-        2000,
+        1000,
         "validation.jsonl",
     ),
     "banking77": Source(
-        "Name the intent of this question of a bank's customer.", "label_accuracy", 6000
+        "Name the intent of this question of a bank's customer.", "label_accuracy", 2500
     ),
     "clinc150": Source(
         "Name the intent of this request to a voice assistant, or oos if it is none of them.",
         "label_accuracy",
-        6000,
+        2500,
     ),
     "pubmedqa": Source(
-        "Answer the question from its context with yes, no or maybe.", "label_accuracy", 400
+        "Answer the question from its context with yes, no or maybe.", "label_accuracy", 300
     ),
 }
 

@@ -27,6 +27,8 @@ VARIANTS = (
     ("PEFT OSF", "osf", "whole"),
     ("**ours**", "ours", "chosen"),
     ("ours, whole update", "ours", "whole"),
+    ("ours, self-prompts alone", "self", "chosen"),
+    ("the same, whole update", "self", "whole"),
 )
 
 
@@ -74,7 +76,7 @@ def _domain(
 ) -> list[str]:
     by_arm = {
         arm: sorted((n for n in singles if n["arm"] == arm), key=lambda n: n["seed"])
-        for arm in ("naive", "trl", "osf", "ours")
+        for arm in ("naive", "trl", "osf", "ours", "self")
     }
     quality = 100 * np.array(unpack(start["test"][domain]))
     parts = [

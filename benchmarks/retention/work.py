@@ -28,17 +28,18 @@ from freehold.core.sections import RetentionSpec
 from freehold.core.snapshot import Example
 from freehold.evaluate.operating_point import choose, frontier_point
 from freehold.evaluate.probes import Probe, ProbeResult, probe_items
-from freehold.train.replay import PoolSpec, self_prompts
+from freehold.train.replay import PoolSpec, replay_pool, self_prompts
 from freehold.train.retention import Retention, past_rows, retention
 from freehold.train.rows import TrainingRow
 from freehold.train.soft import SoftRow
 
 DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
-POOL_SEED, KL_POOL_SEED = 7, 1009
+POOL_SEED = 7
+SELF_POOL = 512
 PAST_BUFFER = 0.1
 PAST_PASS_SCORE = 0.99
 DOMAIN_KL_ROWS = 64
-GRID = (0.0, 0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
+GRID = (0.0, 0.35, 0.5, 0.65, 0.8, 0.9, 1.0)
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,8 @@ class Worker:
             seed=cell.seed,
             epochs=sizes.epochs,
             folder=self.place.work / f"training-{os.getpid()}",
-            replay=bench.pool if cell.arm == "trl" else (),
-            retention=bench.held if cell.arm == "ours" else None,
+            replay=bench.pool[:-KL_ROWS] if cell.arm == "trl" else (),
+            retention=bench.retained(cell.arm),
         )
 
     def _ladder(self, cell: Cell, bench: Bench, known: Found) -> Found:
@@ -251,12 +252,18 @@ class Bench:
 
     @cached_property
     def pool(self) -> tuple[TrainingRow, ...]:
-        """The base's conversations with itself, for replay."""
+        """The general prompts of the base with its own answers, for replay."""
         return self._pool("replay", self.place.sizes.pool, POOL_SEED)
 
     @cached_property
+    def self_pool(self) -> tuple[TrainingRow, ...]:
+        """The base's conversations with itself alone, without the prompts that it brought."""
+        return self._pool("self", SELF_POOL, POOL_SEED)
+
+    @cached_property
     def _kl_rows(self) -> tuple[TrainingRow, ...]:
-        return self._pool("kl", min(KL_ROWS, self.place.sizes.pool), KL_POOL_SEED)
+        """Some general rows that are never replayed: the last of the pool."""
+        return self._pool("replay", self.place.sizes.pool, POOL_SEED)[-KL_ROWS:]
 
     @cached_property
     def _kl_reference(self) -> list[Tensor]:
@@ -264,7 +271,7 @@ class Bench:
 
     def prepare(self) -> None:
         """Compute, on the untouched base, what later weights are compared with."""
-        _ = (self.pool, self._kl_reference)
+        _ = (self.pool, self.self_pool, self._kl_reference)
 
     @property
     def pool_seconds_and_size(self) -> Found:
@@ -276,9 +283,18 @@ class Bench:
         """What `ours` holds on to: Freehold's defaults on the pool. Asked for on the untouched base."""
         began = time.perf_counter()
         spec = RetentionSpec()
-        held = retention(spec, self.pool[: spec.prompts], base=self.lab.base)
+        held = retention(spec, self.pool[:-KL_ROWS], base=self.lab.base)
         self._made["soft"] = time.perf_counter() - began
         return held
+
+    @cached_property
+    def held_self(self) -> Retention:
+        """The same on conversations with itself alone."""
+        return retention(RetentionSpec(), self.self_pool, base=self.lab.base)
+
+    def retained(self, arm: str) -> Retention | None:
+        """Return what an arm holds on to."""
+        return {"ours": lambda: self.held, "self": lambda: self.held_self}.get(arm, lambda: None)()
 
     @property
     def prepare_seconds(self) -> float:
@@ -329,19 +345,21 @@ class Bench:
     def _pool(self, kind: str, prompts: int, seed: int) -> tuple[TrainingRow, ...]:
         file = self._pool_file(kind)
         if not file.exists():
-            self._make_pool(file, prompts, seed)
+            self._make_pool(kind, prompts, seed)
         rows = json.loads(file.read_text())["rows"]
         return tuple(TrainingRow.from_json(json.dumps(row)) for row in rows)
 
     def _pool_file(self, kind: str) -> Path:
         return pool_file(self.place.work, self.name, kind)
 
-    def _make_pool(self, file: Path, prompts: int, seed: int) -> None:
+    def _make_pool(self, kind: str, prompts: int, seed: int) -> None:
+        file = self._pool_file(kind)
         held_out = {
             _plain(probe.messages[-1].content) for probe in (*self.dev_probes, *self.test_probes)
         }
         began = time.perf_counter()
-        pool = self_prompts(self.lab.base, PoolSpec(prompts=prompts, seed=seed))
+        make = self_prompts if kind == "self" else replay_pool
+        pool = make(self.lab.base, PoolSpec(prompts=prompts, seed=seed))
         rows = [row for row in pool.rows if _plain(row.prompt[-1].content) not in held_out]
         made = {
             "seconds": round(time.perf_counter() - began, 2),

@@ -13,9 +13,9 @@ from pydantic import JsonValue
 
 from freehold.core.sections import RetentionSpec
 
-RAISE = 1.5
+RAISE = 1.3
 LOWER = 0.8
-LEAST_WEIGHT, MOST_WEIGHT = 0.3, 10.0
+LEAST_WEIGHT, MOST_WEIGHT = 0.3, 3.0
 SHARE_STEP = 0.05
 MOST_SHARE_FACTOR = 1.5
 COMFORT = 0.5
@@ -38,7 +38,7 @@ class ReplayController:
     def adjust(self, divergence: float) -> None:
         """Take a measured divergence (nats per token, on general prompts that are not replayed) into account.
 
-        Above the budget the weight grows by half; at its most, the share grows instead. Below half of
+        Above the budget the weight grows by a third; at its most, the share grows instead. Below half of
         the budget the share goes back to what the spec says first, then the weight falls.
         """
         if divergence > self.spec.kl_budget:
