@@ -67,6 +67,9 @@ def test_what_happens_besides_steps_is_said_with_its_count() -> None:
         )
     )
     assert live_training(opening) == "t7 lora\nopening the model"
+    nameless = opening.view.model_copy(update={"training_id": ""})
+    unnamed = opening.model_copy(update={"view": nameless})
+    assert live_training(unnamed) == "opening the model"
 
 
 def test_a_log_gets_one_line() -> None:

@@ -69,6 +69,8 @@ def live_training(
         color: whether ANSI colours are used, besides the symbols.
     """
     look = look_of(width, ascii=ascii, color=color)
+    if not live.view.training_id:
+        return render([_work(live, look)], look)
     lines = [*_heading(live, look)]
     if live.work or not live.view.step:
         lines.append(_work(live, look))
