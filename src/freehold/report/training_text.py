@@ -126,7 +126,7 @@ def _facts(view: TrainingView) -> list[tuple[str, str]]:
 
 
 def _kept_words(view: TrainingView) -> str:
-    if view.kept is None:
+    if view.kept is None or view.kept.ratio.mean is None:
         return numbers.UNKNOWN
     words = numbers.estimate_n(view.kept.ratio)
     worst = view.kept.families[0] if view.kept.families else None
