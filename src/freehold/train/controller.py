@@ -41,11 +41,12 @@ class ReplayController:
         Above the budget the weight grows by a third; at its most, the share grows instead. Below half of
         the budget the share goes back to what the spec says first, then the weight falls.
         """
+        heaviest = max(MOST_WEIGHT, self.spec.weight)
         if divergence > self.spec.kl_budget:
-            if self.weight >= MOST_WEIGHT:
+            if self.weight >= heaviest:
                 most = min(0.5, MOST_SHARE_FACTOR * self.spec.replay)
                 self.share = min(self.share + SHARE_STEP, most)
-            self.weight = min(self.weight * RAISE, MOST_WEIGHT)
+            self.weight = min(self.weight * RAISE, heaviest)
         elif divergence < COMFORT * self.spec.kl_budget:
             if self.share > self.spec.replay:
                 self.share = max(self.share - SHARE_STEP, self.spec.replay)

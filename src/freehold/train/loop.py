@@ -445,8 +445,7 @@ class Loop:
 
         Gradients that are not finite are seen before they reach a weight.
         """
-        parameters = list(self._trained.values())
-        norm = float(whole(nn.utils.clip_grad_norm_(parameters, self._spec.clip_norm)))
+        norm = self._processes.clip(list(self._trained.values()), self._spec.clip_norm)
         if not math.isfinite(norm):
             names = [name for own in batches for batch in own for name in batch.names]
             everyones = self._processes.gathered(tuple(names))

@@ -23,6 +23,7 @@ What samples answers while it trains draws other samples with another number of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,10 +34,10 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import Tensor, nn
-from torch.distributed import ReduceOp, all_reduce, barrier
+from torch.distributed import ReduceOp, all_gather, all_reduce, barrier
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.distributed.tensor import DTensor
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
@@ -179,6 +180,17 @@ class Processes:
         if bucket:
             _add_up(bucket)
 
+    def clip(self, parameters: Sequence[nn.Parameter], most: float) -> float:
+        """Scale gradients down to a norm of `most` over all of them; return the norm before."""
+        shards = [p.grad.to_local() for p in parameters if isinstance(p.grad, DTensor)]
+        if not shards:
+            return float(nn.utils.clip_grad_norm_(parameters, most))
+        (squares,) = self.summed([float(nn.utils.get_total_norm(shards)) ** 2])
+        norm = math.sqrt(squares) if math.isfinite(squares) else squares
+        if most < norm:
+            torch._foreach_mul_(shards, most / norm)
+        return norm
+
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Hold the weights whole on every process, so that one of them can ask the model by itself."""
@@ -216,9 +228,19 @@ def joined(*, shards: bool = False) -> Processes:
 def whole(tensor: Tensor) -> Tensor:
     """Return a copy of a tensor in main memory, whole where it is a shard."""
     plain = tensor.detach()
-    if isinstance(plain, DTensor):
-        plain = plain.full_tensor()
-    return plain.to("cpu", copy=True)
+    return (joined_shards(plain) if isinstance(plain, DTensor) else plain).to("cpu", copy=True)
+
+
+@torch.no_grad()
+def joined_shards(tensor: DTensor) -> Tensor:
+    """Return the whole of a tensor that is sharded by its first dimension, in chunks of equal size."""
+    count, rows = tensor.device_mesh.size(), tensor.shape[0]
+    local = tensor.to_local()
+    chunk = local.new_zeros((-(-rows // count), *tensor.shape[1:]))
+    chunk[: len(local)] = local
+    parts = [torch.empty_like(chunk) for _ in range(count)]
+    all_gather(parts, chunk)
+    return torch.cat(parts)[:rows]
 
 
 def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
@@ -226,7 +248,16 @@ def laid_out_as(parameter: Tensor, tensor: Tensor) -> Tensor:
     moved = tensor.to(parameter.device, copy=True)
     if not isinstance(parameter, DTensor):
         return moved
-    return distribute_tensor(moved, parameter.device_mesh, parameter.placements)
+    each = -(-parameter.shape[0] // parameter.device_mesh.size())
+    first = min(parameter.device_mesh.get_rank() * each, parameter.shape[0])
+    return DTensor.from_local(
+        moved[first : first + each].contiguous(),
+        parameter.device_mesh,
+        parameter.placements,
+        run_check=False,
+        shape=parameter.shape,
+        stride=parameter.stride(),
+    )
 
 
 def _add_up(parameters: Sequence[nn.Parameter]) -> None:
@@ -279,7 +310,7 @@ def _gather(root: _Root) -> None:
             if isinstance(parameter, DTensor):
                 if parameter not in made:
                     made[parameter] = nn.Parameter(
-                        parameter.full_tensor().detach(), requires_grad=parameter.requires_grad
+                        joined_shards(parameter), requires_grad=parameter.requires_grad
                     )
                 owner._parameters[name] = made[parameter]
     for module in _shards(root):
