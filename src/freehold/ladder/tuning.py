@@ -55,6 +55,8 @@ PROBE_SEED = 20_261_122
 """Of the probes that are looked at while building. Verdicts use another seed, new for every climb."""
 SHOWN_LOST = 20
 CONFIDENCE = 0.95
+PLENTY = 20
+NARROW_BYTES = 2
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,7 @@ def tune_rung(order: Order, tools: Tools, dev_scores: DevScores) -> Tuned:
 
     name = digest_json(order.name, [order.spec.to_json(), *order.made_of])
     folder = tools.store.folder / TRAINING / short(name)
+    _require_memory(order)
     examination = _Examination(order, tools, dev_scores)
     result = tune(
         order.spec,
@@ -168,6 +171,32 @@ def tune_rung(order: Order, tools: Tools, dev_scores: DevScores) -> Tuned:
     if frontier is not None:
         files[FRONTIER] = frontier.model_dump_json().encode()
     return Tuned(name=short(name), files=files, result=result, frontier=frontier)
+
+
+def _require_memory(order: Order) -> None:
+    """Refuse what would not fit, before anything is spent.
+
+    Planning takes seconds, so it is left out where memory is plain: twenty times the weights are free.
+
+    Raises:
+        MachineError: the figure, what is free, and the nearest setting that fits.
+    """
+    from freehold.train.memory import this_machine
+    from freehold.train.plan import RowSizes, require_memory
+
+    network = order.base.loaded.network.module
+    precision = "bfloat16" if network.dtype.itemsize == NARROW_BYTES else "float32"
+    machine = this_machine(network, flops_per_second=1.0, precision=precision)
+    if PLENTY * network.get_memory_footprint() < machine.memory_bytes:
+        return
+    lengths = order.lesson.lengths
+    sizes = RowSizes(
+        rows=len(lengths),
+        tokens=sum(lengths),
+        answer_tokens=order.lesson.loss_tokens,
+        longest=max(lengths),
+    )
+    require_memory(network.config, order.spec, sizes, machine=machine, rung=order.name)
 
 
 def files_under(folder: Path) -> dict[str, bytes]:

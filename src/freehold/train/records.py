@@ -12,6 +12,7 @@ from pydantic import Field
 from freehold.core.measure import Estimate
 from freehold.core.record import Record
 from freehold.core.snapshot import Drop
+from freehold.train.compute import Compute
 
 if TYPE_CHECKING:
     from freehold.train.processes import Processes
@@ -208,6 +209,7 @@ class TrainingResult(Record):
     trainable_parameters: int
     base_parameters: int
     floating_point_operations: float
+    compute: Compute | None = None
     peak_memory_bytes: int
 
     @property

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from freehold.train.objectives import Divergence, SoftBatch, collate, logits_where_loss_is
+from freehold.train.objectives import (
+    LOGIT_CELLS,
+    Divergence,
+    SoftBatch,
+    collate,
+    logits_where_loss_is,
+)
 from freehold.train.rows import TokenRow
 
 _FORWARD = Divergence("forward_kl")
@@ -39,8 +45,10 @@ def soft_rows(
         model: as it is now, in evaluation mode.
         rows: whose answers carry loss.
         top_k: how many tokens are kept at a position.
-        batch_tokens: padded tokens that pass the model together.
+        batch_tokens: padded tokens that pass the model together; fewer where the vocabulary is large.
     """
+    vocabulary = int(model.config.get_text_config().vocab_size)
+    batch_tokens = min(batch_tokens, max(1, LOGIT_CELLS // vocabulary))
     found: dict[int, SoftRow] = {}
     order = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
     while order:

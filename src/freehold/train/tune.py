@@ -22,11 +22,11 @@ from freehold.models.local import LocalModel
 from freehold.train.adapters import ADAPTERS, Tuned
 from freehold.train.batching import StepPlan
 from freehold.train.checkpoint import PARTIAL_FILES, another_training, write_whole
+from freehold.train.compute import base_tokens_of, compute_of, training_operations
 from freehold.train.effort import batch_tokens_for, evaluations_for, micro_tokens_for, recipe_for
 from freehold.train.lesson import Lesson
 from freehold.train.loop import Eyes, Loop, LoopResult, LoopSpec, LossTerm
 from freehold.train.objectives import Batch
-from freehold.train.plan import lora_flops
 from freehold.train.processes import ALONE, Processes
 from freehold.train.records import (
     Check,
@@ -379,8 +379,16 @@ def _result(job: _Job, tuned: Tuned, *, recipe: Recipe, done: LoopResult) -> Tra
         dropped=job.lesson.dropped,
         trainable_parameters=trained,
         base_parameters=tuned.base_parameters,
-        floating_point_operations=lora_flops(
-            base_parameters=tuned.base_parameters, adapter_parameters=trained, tokens=done.tokens
+        floating_point_operations=training_operations(
+            job.spec.kind,
+            base_parameters=tuned.base_parameters,
+            trained_parameters=trained,
+            tokens=done.tokens,
+        ),
+        compute=compute_of(
+            parameters=tuned.base_parameters,
+            tokens=done.tokens,
+            base_tokens=base_tokens_of(job.base.name, config=job.network.config),
         ),
         peak_memory_bytes=done.peak_memory_bytes,
     )
