@@ -51,9 +51,11 @@ class Place:
     def write(self, name: str, rows: list[dict[str, object]] | list[dict[str, str]]) -> None:
         (self.root / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    def task(self, ladder: str, *, data: str = "", more: str = "") -> Prepared:
+    def task(
+        self, ladder: str, *, examples: str = "colours.jsonl", data: str = "", more: str = ""
+    ) -> Prepared:
         text = (
-            f"task: colours\ndata: {{examples: colours.jsonl{data}}}\nmodel: {self.root}/base\n"
+            f"task: colours\ndata: {{examples: {examples}{data}}}\nmodel: {self.root}/base\n"
             f"kept: {{items: 1}}\nladder: {{{ladder}}}\n{more}"
         )
         return prepare(parse_task_file(text), root=self.root)

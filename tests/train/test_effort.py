@@ -6,8 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.core.sections import LoraSpec
-from freehold.train.effort import evaluation_steps, learning_rate_for, recipe_for
+from freehold.core.sections import FullSpec, LoraSpec, PreferSpec
+from freehold.train.effort import (
+    evaluation_steps,
+    learning_rate_for,
+    peak_rate_for,
+    recipe_for,
+)
 from freehold.train.records import Recipe
 from freehold.train.schedule import learning_rate_at
 
@@ -98,3 +103,12 @@ def test_the_learning_rate_rises_to_its_peak_and_then_only_falls(
 def test_a_step_outside_the_run_has_no_learning_rate(step: int) -> None:
     with pytest.raises(ValueError, match="outside a run of 10 steps"):
         learning_rate_at(step, peak=1.0, steps=10, warmup_steps=1, shape="cosine")
+
+
+def test_the_rate_of_every_weight_and_of_each_preference_method_is_the_documented_one() -> None:
+    billion = 1_000_000_000
+    assert peak_rate_for(FullSpec(), billion) == pytest.approx(2e-5)
+    assert peak_rate_for(LoraSpec(kind="full"), billion) == pytest.approx(2e-5)
+    found = [peak_rate_for(PreferSpec(method=m), billion) for m in ("dpo", "kto", "simpo", "orpo")]
+    assert found == pytest.approx([1e-5, 1e-5, 5e-6, 5e-5])
+    assert peak_rate_for(PreferSpec(learning_rate=3e-4), billion) == 3e-4

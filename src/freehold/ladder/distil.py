@@ -25,6 +25,7 @@ from freehold.ladder.trained import (
     plain_answerer,
     renderer,
     right_answers,
+    scored_by,
     settings_of,
     train_answers,
 )
@@ -61,7 +62,7 @@ def _missing(tools: Tools) -> str | None:
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
     spec = tools.task.ladder.distil
-    settings: dict[str, JsonValue] = {"distil": settings_of(spec)}
+    settings: dict[str, JsonValue] = {"distil": settings_of(spec), **scored_by(tools)}
     if spec.teacher is None:
         best = _best(tools)
         settings |= {"teacher": {"rung": best.rung, "candidate": best.digest}}

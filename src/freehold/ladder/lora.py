@@ -21,6 +21,7 @@ from freehold.ladder.trained import (
     plain_answerer,
     renderer,
     right_answers,
+    scored_by,
     settings_of,
     train_answers,
 )
@@ -31,7 +32,10 @@ from freehold.models.door import Model
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
     spec = tools.task.ladder.lora
-    return (Variant(f"r={spec.r} {spec.effort}", {"lora": settings_of(spec)}),)
+    settings: dict[str, JsonValue] = {"lora": settings_of(spec)}
+    if spec.rewrite:
+        settings |= scored_by(tools)
+    return (Variant(f"r={spec.r} {spec.effort}", settings),)
 
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:

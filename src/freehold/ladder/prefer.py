@@ -26,6 +26,7 @@ from freehold.ladder.trained import (
     opened,
     plain_answerer,
     renderer,
+    scored_by,
     settings_of,
     train_answers,
 )
@@ -83,6 +84,8 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
         "prefer": settings_of(spec),
         "preferences": tools.task.preferences_digest,
     }
+    if not tools.preferences:
+        settings |= scored_by(tools)
     return (Variant(f"{spec.method} {spec.effort}", {**trained.spec, **settings}),)
 
 

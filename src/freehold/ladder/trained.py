@@ -38,6 +38,11 @@ def settings_of(spec: TuneSpec) -> dict[str, JsonValue]:
     return settings
 
 
+def scored_by(tools: Tools) -> dict[str, JsonValue]:
+    """Return the metric, for the spec of a variant whose training rows the task's scorer chooses."""
+    return {"scored_by": tools.task.metric.to_json()}
+
+
 def plain_answerer(
     tools: Tools, model: Model, max_tokens: int, *, is_held: bool = True
 ) -> FixedPromptAnswerer:
