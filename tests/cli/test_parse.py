@@ -77,8 +77,7 @@ def test_a_verb_of_two_words_is_one_verb() -> None:
         ("climb a.jsonl b.jsonl", "'b.jsonl' is one more", "freehold climb --help"),
         ("climb --max-failed 1.5", "`--max-failed` is '1.5'", "freehold --help"),
         ("eval", "`freehold eval` needs MODEL", "freehold eval"),
-        ("train", "needs a second word", "freehold train scratch"),
-        ("train lora", "unknown verb `train lora`", "freehold train scratch"),
+        ("train lora more", "takes 1 argument", "freehold train --help"),
         ("serve", "unknown verb `serve`", "freehold --help"),
     ],
 )

@@ -222,14 +222,6 @@ def _take_verb(plain: list[str], *, is_literal: bool) -> tuple[Verb | None, list
 
 
 def _unknown_verb(plain: Sequence[str]) -> Misused:
-    family = [verb.name for verb in VERBS if verb.name.startswith(plain[0] + " ")]
-    if family:
-        listed = " or ".join(f"freehold {name}" for name in family)
-        if len(plain) == 1:
-            return Misused(
-                "USE-001", f"`freehold {plain[0]}` needs a second word", help=f"{listed} --help"
-            )
-        return Misused("USE-001", f"unknown verb `{' '.join(plain[:2])}`", help=listed)
     meant = nearest(plain[0], [verb.name for verb in VERBS])
     help = f"did you mean freehold {meant}?" if meant else "freehold --help lists the verbs"
     if plain[0].endswith((".jsonl", ".json", ".csv", ".tsv", ".parquet")):
