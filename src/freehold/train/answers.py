@@ -11,7 +11,7 @@ Shapes: B rows, T tokens, N positions that carry loss, S answers, A answers of e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -26,8 +26,12 @@ from freehold.models.network import Network
 from freehold.train.objectives import AnswersBatch, Batch, Sight, Start, answer_logprobs
 from freehold.train.rows import TokenRow
 
-LEAST_SAVED = 0.1
-"""The share of a batch's tokens that a common start must save, to be worth a pass of its own."""
+LEAST_SAVED: Mapping[str, float] = {"cpu": 0.1, "cuda": 0.5}
+"""The share of a batch's tokens that a common start must save, to be worth a pass of its own.
+
+On a GPU the second pass launches as many kernels as the first, which small networks wait for, and the
+mask that it needs rules out flash attention: without a common start, plain rows need no mask.
+"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
     if network.mask_form is None:
         rows = [AnswersRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
     elif not needs_one_pass(network.module):
-        shared = _shared_start(rows)
+        shared = _shared_start(rows, LEAST_SAVED.get(network.device.type, 1.0))
     texts = [_Text(row.prompt, row.answers, shared) for row in rows]
     width = max(len(text.ids) for text in texts)
     tokens_BT = torch.zeros((len(texts), width), dtype=torch.long)
@@ -160,14 +164,14 @@ def needs_one_pass(module: torch.nn.Module) -> bool:
     return any(getattr(layer, mark, False) for layer in module.modules() for mark in marks)
 
 
-def _shared_start(rows: Sequence[AnswersRow]) -> int:
+def _shared_start(rows: Sequence[AnswersRow], least_saved: float) -> int:
     """Return how many tokens all prompts start with, 0 where reading them once does not pay.
 
     Every row keeps a token of its prompt, whose logits speak of the first tokens of its answers.
     """
     shared = min(common_prefix([row.prompt for row in rows]), min(len(r.prompt) for r in rows) - 1)
     tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)
-    pays = shared >= SHORTEST_PREFIX and shared * (len(rows) - 1) >= LEAST_SAVED * tokens
+    pays = shared >= SHORTEST_PREFIX and shared * (len(rows) - 1) >= least_saved * tokens
     return shared if pays else 0
 
 
