@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from freehold.train.objectives import Batch, sft
 from freehold.train.records import (
     Check,
     Evaluated,
+    Point,
     Started,
     Steered,
     TrainEvent,
@@ -314,12 +316,14 @@ def test_layers_that_are_computed_again_train_the_same_weights(
     kind: TunedKind, open_tiny: OpenTiny, rows_of: RowsOf, tmp_path: Path
 ) -> None:
     spec = spec_of(kind=kind, epochs=4.0, learning_rate=1e-3)
-    curves = [
-        train(
-            open_tiny(), rows_of(12), tmp_path / str(again), spec=spec.model_copy(update=changed)
-        ).loss_curve
-        for again, changed in enumerate(({}, {"checkpointing": True}))
-    ]
+    curves: list[Sequence[Point]] = []
+    for again in (False, True):
+        base = open_tiny()
+        lesson = replace(lesson_of(base, rows_of(12)), network=None)
+        how = spec.model_copy(update={"checkpointing": again})
+        folder = tmp_path / str(again)
+        result = train(base, (), folder, spec=how, lesson=lesson)
+        curves.append(result.loss_curve)
     kept, again = ([point.value for point in curve] for curve in curves)
     assert len(kept) > 3
     assert again == pytest.approx(kept, abs=1e-6, rel=1e-6)
@@ -388,6 +392,6 @@ def test_replay_holds_the_model_nearer_to_the_base_and_the_run_says_what_it_did(
         assert result.steering == tuple(event for event in events if isinstance(event, Steered))
         assert result.divergence_curve[0].value == pytest.approx(0.0, abs=1e-5)
         assert result.divergence_curve[-1].value > 1e-3
-        assert 0.3 < result.replay_tokens / result.tokens < 0.5
+        assert 0.3 < result.replay_tokens / result.tokens < 0.7
         ends.append(result.steering[-1].divergence)
     assert ends[1] < ends[0] / 2

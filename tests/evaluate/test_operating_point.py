@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from freehold.core.measure import Difference, Estimate, FrontierPoint
+from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose
+
+
+def point(scale: float, quality: float, lost: float, *, is_feasible: bool) -> FrontierPoint:
+    difference = Difference(
+        mean=lost, low=lost - 0.5, high=lost + 0.5, n=100, p_value=1.0, test="mcnemar"
+    )
+    return FrontierPoint(
+        scale=scale,
+        quality=Estimate(mean=quality, low=quality, high=quality, n=100),
+        points_lost=difference,
+        worst_family="copy",
+        worst_points=difference,
+        is_feasible=is_feasible,
+    )
+
+
+POINTS = st.lists(
+    st.builds(
+        point,
+        st.floats(0.1, 1.2),
+        st.floats(0.0, 1.0),
+        st.floats(-1.0, 9.0),
+        is_feasible=st.booleans(),
+    ),
+    min_size=1,
+    max_size=9,
+    unique_by=lambda one: one.scale,
+)
+
+
+@given(points=POINTS, start=st.floats(0.0, 1.0))
+def test_nothing_within_the_bar_is_better_than_the_choice(
+    points: list[FrontierPoint], start: float
+) -> None:
+    frontier = choose(points, start=start)
+    chosen = next(one for one in points if one.scale == frontier.chosen)
+    gains = [one for one in points if one.quality.mean - start > 0]
+    feasible = [one for one in gains if one.is_feasible]
+    assert [one.scale for one in frontier.points] == sorted(one.scale for one in points)
+    if feasible:
+        assert chosen.is_feasible
+        assert chosen.quality.mean == max(one.quality.mean for one in feasible)
+    elif gains:
+        most = max(one.quality.mean for one in gains) - start
+        assert chosen.quality.mean - start >= SHARE_OF_GAIN * most - 1e-12
+        assert "no size keeps" in frontier.reason
+    else:
+        nearest = min(abs(one.scale - 1.0) for one in points)
+        assert abs(chosen.scale - 1.0) == nearest
+
+
+def test_of_equals_within_the_bar_the_larger_size_is_taken() -> None:
+    points = [point(scale, 0.8, 0.1, is_feasible=True) for scale in (0.5, 1.0, 0.75)]
+    assert choose(points, start=0.2).chosen == 1.0
+
+
+def test_without_a_size_within_the_bar_the_least_loss_that_keeps_most_of_the_gain_is_taken() -> (
+    None
+):
+    points = [
+        point(0.3, 0.40, 2.0, is_feasible=False),
+        point(0.6, 0.78, 4.0, is_feasible=False),
+        point(1.0, 0.80, 9.0, is_feasible=False),
+    ]
+    assert choose(points, start=0.2).chosen == 0.6
+
+
+def test_no_point_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one size"):
+        choose([], start=float(np.float64(0.0)))
