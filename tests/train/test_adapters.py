@@ -167,6 +167,24 @@ def test_products_in_bfloat16_leave_weights_gradients_and_answers_in_float32(
         assert cosine > 0.99, name
 
 
+def test_a_base_in_bfloat16_is_trained_in_full_by_narrow_products(network_of: Callable) -> None:
+    narrow, wide = (network_of("llama").to(torch.bfloat16) for _ in range(2))
+    cases: tuple[tuple[PreTrainedModel, Precision], ...]
+    cases = ((narrow, "bfloat16"), (wide, "float32"))
+    untouched = logits_of(narrow)
+    gradients: list[torch.Tensor] = []
+    for network, precision in cases:
+        tuned = ADAPTERS["full"](network.requires_grad_(False), TuneSpec(kind="full"), precision)
+        logits_where_loss_is(network, batch_of_two()).square().sum().backward()
+        weight = network.get_parameter("model.layers.0.mlp.up_proj.weight")
+        assert weight.dtype == torch.float32
+        gradients.append(weight.grad.flatten())
+        tuned.undo()
+        assert torch.equal(logits_of(network), untouched)
+    assert not torch.equal(gradients[0], gradients[1])
+    assert torch.cosine_similarity(gradients[0], gradients[1], dim=0) > 0.99
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_parameters_are_counted_apart_from_the_base(kind: TunedKind, network_of: Callable) -> None:
     network = network_of("llama").requires_grad_(False)

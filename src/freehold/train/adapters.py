@@ -276,7 +276,8 @@ def full(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> Tune
     """
     del spec
     kept: dict[str, Tensor] = {}
-    widen = _narrow(network, precision)
+    # A base in bfloat16 is float32 from here on, so its products are narrowed as well.
+    widen = narrow_products(network, torch.bfloat16) if precision == "bfloat16" else _nothing
     base_type = network.dtype
     for name, parameter in network.named_parameters():
         kept[name] = parameter.data
