@@ -153,7 +153,7 @@ def main() -> None:
 def both(place: int, device: str) -> tuple[int, int]:
     """Return the planned and the measured peak in bytes; each has a process of its own."""
     command = [sys.executable, __file__, "--device", device, "--one", str(place)]
-    found = subprocess.run(command, check=True, capture_output=True, text=True)
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return planned_bytes(CASES[device][place], device), int(json.loads(found.stdout)["bytes"])
 
 
