@@ -9,13 +9,18 @@ from freehold.core.measure import Difference, Estimate, FrontierPoint
 from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose
 
 
-def point(scale: float, quality: float, lost: float, *, is_feasible: bool) -> FrontierPoint:
+def quality(one: FrontierPoint) -> float:
+    assert one.quality.mean is not None
+    return one.quality.mean
+
+
+def point(scale: float, score: float, lost: float, *, is_feasible: bool) -> FrontierPoint:
     difference = Difference(
         mean=lost, low=lost - 0.5, high=lost + 0.5, n=100, p_value=1.0, test="mcnemar"
     )
     return FrontierPoint(
         scale=scale,
-        quality=Estimate(mean=quality, low=quality, high=quality, n=100),
+        quality=Estimate(mean=score, low=score, high=score, n=100),
         points_lost=difference,
         worst_family="copy",
         worst_points=difference,
@@ -43,15 +48,15 @@ def test_nothing_within_the_bar_is_better_than_the_choice(
 ) -> None:
     frontier = choose(points, start=start)
     chosen = next(one for one in points if one.scale == frontier.chosen)
-    gains = [one for one in points if one.quality.mean - start > 0]
+    gains = [one for one in points if quality(one) - start > 0]
     feasible = [one for one in gains if one.is_feasible]
     assert [one.scale for one in frontier.points] == sorted(one.scale for one in points)
     if feasible:
         assert chosen.is_feasible
-        assert chosen.quality.mean == max(one.quality.mean for one in feasible)
+        assert quality(chosen) == max(quality(one) for one in feasible)
     elif gains:
-        most = max(one.quality.mean for one in gains) - start
-        assert chosen.quality.mean - start >= SHARE_OF_GAIN * most - 1e-12
+        most = max(quality(one) for one in gains) - start
+        assert quality(chosen) - start >= SHARE_OF_GAIN * most - 1e-12
         assert "no size keeps" in frontier.reason
     else:
         nearest = min(abs(one.scale - 1.0) for one in points)

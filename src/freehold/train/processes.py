@@ -188,7 +188,8 @@ class Processes:
         (squares,) = self.summed([float(nn.utils.get_total_norm(shards)) ** 2])
         norm = math.sqrt(squares) if math.isfinite(squares) else squares
         if most < norm:
-            torch._foreach_mul_(shards, most / norm)
+            for shard in shards:
+                shard.mul_(most / norm)
         return norm
 
     @contextmanager
