@@ -89,7 +89,7 @@ def test_replay_fills_its_share_of_a_step_and_follows_the_controller(
         tokens = sum(tokens_of(general.batches(step)) for step in range(EVERY))
         wanted = EVERY * share / (1 - share) * 160
         assert wanted - longest < tokens < wanted + longest
-    assert 40 <= tokens_of(past.batches(3)) < 40 + longest
+    assert 40 - longest < tokens_of(past.batches(3)) < 40 + longest
     assert (general.weight(), past.weight()) == (EVERY * 2.0, 1.0)
     steering.controller.weight = 0.5
     assert general.weight() == EVERY * 0.5
