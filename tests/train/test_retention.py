@@ -8,6 +8,7 @@ import torch
 
 from freehold.core.sections import RetentionSpec
 from freehold.models.local import LocalModel
+from freehold.train.objectives import Batch
 from freehold.train.processes import share_of
 from freehold.train.retention import (
     EVERY,
@@ -22,7 +23,6 @@ from freehold.train.retention import (
     watched_rows,
 )
 from freehold.train.rows import TrainingRow
-from freehold.train.soft import SoftBatch
 
 OpenTiny = Callable[..., LocalModel]
 RowsOf = Callable[[int], Sequence[TrainingRow]]
@@ -74,7 +74,7 @@ def test_the_digest_names_everything_that_decides_the_training(
     assert retention(SPEC, rows_of(40), base=base, past=held.past).digest == held.digest
 
 
-def tokens_of(batches: Sequence[SoftBatch]) -> int:
+def tokens_of(batches: Sequence[Batch]) -> int:
     return sum(batch.tokens for batch in batches)
 
 
