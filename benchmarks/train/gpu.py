@@ -1,3 +1,4 @@
+# pyright: standard
 """Training throughput and peak memory on a GPU: Freehold's loop against TRL's trainers.
 
 Both train the same rank on all linear layers of the same random Llama (bfloat16 base, float32 adapter),
@@ -422,7 +423,8 @@ def at_steps(bench: Bench) -> Any:
     from transformers import TrainerCallback
 
     class AtSteps(TrainerCallback):
-        def on_step_end(self, _args: Any, state: Any, _control: Any, **_: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            del args, control
             bench.stopwatch.step(state.global_step)
 
     return AtSteps()
@@ -557,7 +559,8 @@ def report(size: str, device: str, found: Mapping[tuple[str, str], Sequence[Meas
         lines.append(
             f"| {lesson} | {arm} | {len(runs)} | {runs[0].tokens / seconds:,.0f}"
             f" | {1000 * seconds / SIZES[size].steps:.1f} | {faster}"
-            f" | {f'{peak:,.0f}' if peak else 'not measured'} | {runs[0].weights_mib:,.0f} | {less} | {median(runs, 'loss'):.3f} |"
+            f" | {f'{peak:,.0f}' if peak else 'not measured'} | {runs[0].weights_mib:,.0f}"
+            f" | {less} | {median(runs, 'loss'):.3f} |"
         )
     return "\n".join(lines) + "\n"
 
