@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.measure import Difference, Estimate, FrontierPoint
-from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose
+from freehold.core.outcome import Cause, Failed, Scored
+from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose, frontier_point
+from freehold.evaluate.probes import ProbeResult
 
 
 def quality(one: FrontierPoint) -> float:
@@ -82,3 +84,51 @@ def test_without_a_size_within_the_bar_the_least_loss_that_keeps_most_of_the_gai
 def test_no_point_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one size"):
         choose([], start=float(np.float64(0.0)))
+
+
+def results(right: str, *, family: str = "sorting") -> list[ProbeResult]:
+    return [
+        ProbeResult(probe_id=f"{family}-{i}", family=family, outcome=Scored(score=float(bit)))
+        for i, bit in enumerate(right)
+    ]
+
+
+def measured(before: list[ProbeResult], after: list[ProbeResult]) -> FrontierPoint:
+    return frontier_point(
+        0.5,
+        {"a": 1.0, "b": 0.0},
+        before=before,
+        after=after,
+        limits=(10.0, 30.0),
+        rng=np.random.default_rng(0),
+    )
+
+
+def test_a_point_says_in_points_of_a_hundred_what_was_lost_and_by_which_family() -> None:
+    before = results("1" * 40) + results("1" * 40, family="casing")
+    after = results("1" * 40) + results("0" * 8 + "1" * 32, family="casing")
+    point = measured(before, after)
+    assert point.points_lost.mean == pytest.approx(10.0)
+    assert (point.worst_family, point.worst_points.mean) == ("casing", pytest.approx(20.0))
+    assert point.quality.mean == 0.5
+    assert point.points_lost.low < 10.0 < point.points_lost.high
+    assert not point.is_feasible
+
+
+def test_a_point_that_loses_nothing_is_feasible_and_one_bad_family_is_enough_to_refuse_it() -> None:
+    many = results("1" * 400)
+    assert measured(many, many).is_feasible
+    before = many + results("1" * 10, family="casing")
+    after = many + results("0" * 4 + "1" * 6, family="casing")
+    assert measured(before, after).points_lost.high <= 10.0
+    assert not measured(before, after).is_feasible
+
+
+def test_a_probe_that_fails_only_afterwards_is_lost_and_one_that_failed_before_is_left_out() -> (
+    None
+):
+    failed = Failed(cause=Cause.ENGINE, message="no memory")
+    before = results("11")
+    broken = [before[0].model_copy(update={"outcome": failed}), before[1]]
+    assert measured(before, broken).points_lost.mean == pytest.approx(50.0)
+    assert measured(broken, before).points_lost.n == 1

@@ -210,7 +210,8 @@ class RetentionSpec(Record):
     itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
     that holds `kl_budget` (nats per token). `past` is the share of tokens from earlier domains.
     `scale` chooses the size of the update on dev afterwards, so that the upper bound of the mean loss
-    of general ability is at most `points`, and of each family at most `family_points`.
+    of general ability is at most `points` (of 100), and the loss of each family at most `family_points`.
+    Left out, they are what `bar.kept` allows, and three times that.
     """
 
     replay: Annotated[float, Field(ge=0, le=0.5)] = 0.2
@@ -220,8 +221,8 @@ class RetentionSpec(Record):
     top_k: AtLeastOne = 32
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
-    points: Positive = 1.0
-    family_points: Positive = 3.0
+    points: Positive | None = None
+    family_points: Positive | None = None
 
 
 class TuneSpec(Record):

@@ -55,6 +55,8 @@ PROBE_SEED = 20_261_122
 """Of the probes that are looked at while building. Verdicts use another seed, new for every climb."""
 SHOWN_LOST = 20
 CONFIDENCE = 0.95
+LEAST_POINTS = 0.5
+FAMILY_FACTOR = 3
 PLENTY = 20
 NARROW_BYTES = 2
 
@@ -292,9 +294,9 @@ class _Examination:
         return frontier
 
     def _points(self, update: Scaled) -> tuple[FrontierPoint, ...]:
-        retention = self._order.spec.retention
         probes = self._probes(self._looks.choice_items)
         before = self._base_on(self._looks.choice_items)
+        limits = self._limits(before)
         scales = self._looks.scales if update.is_continuous else (1.0,)
         points: list[FrontierPoint] = []
         for number, scale in enumerate(scales):
@@ -308,11 +310,22 @@ class _Examination:
                     self._dev_scores(self._order.answerer(model)),
                     before=before,
                     after=read_probes(model, probes),
-                    limits=(retention.points, retention.family_points),
+                    limits=limits,
                     rng=np.random.default_rng(PROBE_SEED),
                 )
             )
         return tuple(points)
+
+    def _limits(self, before: Sequence[ProbeResult]) -> tuple[float, float]:
+        """Return how many points may be lost, on average and in one family.
+
+        What the task's bar for kept ability allows, which is a share of what the base can do, unless the
+        spec says otherwise: the size that is chosen should be one that can pass.
+        """
+        retention, bar = self._order.spec.retention, self._tools.task.bar
+        allowed = 100 * (1 - bar.kept) * _mean(_ones(before, before))
+        points = retention.points or max(allowed, LEAST_POINTS)
+        return points, retention.family_points or FAMILY_FACTOR * points
 
     def _probes(self, items: int) -> tuple[Probe, ...]:
         return probe_items(items, PROBE_SEED)

@@ -406,20 +406,22 @@ class Loop:
         """
         processes = self._processes
         units = processes.summed([sum(batch.units for batch in own) for own in batches])
-        loss, bad = 0.0, list[str]()
+        parts: list[tuple[Tensor, tuple[str, ...]]] = []
         for term, own, total in zip(self._terms, batches, units, strict=True):
             for batch, counts in self._evened(own):
                 factor = term.weight() / max(total, 1.0) if counts else 0.0
                 part = processes.loss(self._model, term.objective, batch) * factor
-                value = float(part.detach())
                 self._memory.look()
                 (part * processes.gradient_factor).backward()
-                loss += value
-                bad += () if math.isfinite(value) else batch.names
+                parts.append((part.detach(), batch.names))
+        # read once for all batches: to read a number makes the host wait for an accelerator
+        values = torch.stack([part for part, _ in parts]).tolist() if parts else []
+        named = [(value, names) for value, (_, names) in zip(values, parts, strict=True)]
+        bad = [name for value, names in named if not math.isfinite(value) for name in names]
         replayed = [term.is_replay for term in self._terms]
         tokens = [sum(batch.tokens for batch in own) for own in batches]
         ours = sum(count for count, is_replay in zip(tokens, replayed, strict=True) if is_replay)
-        total_loss, passed, replay = processes.summed([loss, sum(tokens), ours])
+        total_loss, passed, replay = processes.summed([sum(values), sum(tokens), ours])
         if not math.isfinite(total_loss):
             names = [name for part in processes.gathered(tuple(bad)) for name in part]
             raise self._not_finite("loss", names)
