@@ -312,7 +312,7 @@ class Bench:
     ) -> Frontier:
         """Return every size of an update, and Freehold's choice; domains have as many dev rows each."""
         points = self.points(update, domains, known, grid=GRID)
-        return choose(points, start=points[0].quality.mean or 0.0)
+        return choose(points, start=points[0].quality.mean or 0.0, limits=LIMITS)
 
     def points(
         self,

@@ -10,6 +10,8 @@ from freehold.core.outcome import Cause, Failed, Scored
 from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose, frontier_point
 from freehold.evaluate.probes import ProbeResult
 
+LIMITS = (1.0, 3.0)
+
 
 def quality(one: FrontierPoint) -> float:
     assert one.quality.mean is not None
@@ -48,7 +50,7 @@ POINTS = st.lists(
 def test_nothing_within_the_bar_is_better_than_the_choice(
     points: list[FrontierPoint], start: float
 ) -> None:
-    frontier = choose(points, start=start)
+    frontier = choose(points, start=start, limits=LIMITS)
     chosen = next(one for one in points if one.scale == frontier.chosen)
     gains = [one for one in points if quality(one) - start > 0]
     feasible = [one for one in gains if one.is_feasible]
@@ -67,7 +69,7 @@ def test_nothing_within_the_bar_is_better_than_the_choice(
 
 def test_of_equals_within_the_bar_the_larger_size_is_taken() -> None:
     points = [point(scale, 0.8, 0.1, is_feasible=True) for scale in (0.5, 1.0, 0.75)]
-    assert choose(points, start=0.2).chosen == 1.0
+    assert choose(points, start=0.2, limits=LIMITS).chosen == 1.0
 
 
 def test_without_a_size_within_the_bar_the_least_loss_that_keeps_most_of_the_gain_is_taken() -> (
@@ -78,12 +80,12 @@ def test_without_a_size_within_the_bar_the_least_loss_that_keeps_most_of_the_gai
         point(0.6, 0.78, 4.0, is_feasible=False),
         point(1.0, 0.80, 9.0, is_feasible=False),
     ]
-    assert choose(points, start=0.2).chosen == 0.6
+    assert choose(points, start=0.2, limits=LIMITS).chosen == 0.6
 
 
 def test_no_point_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one size"):
-        choose([], start=float(np.float64(0.0)))
+        choose([], start=0.0, limits=LIMITS)
 
 
 def results(right: str, *, family: str = "sorting") -> list[ProbeResult]:

@@ -142,7 +142,7 @@ def test_a_batch_that_is_too_large_for_the_device_is_halved(model: LocalModel) -
         if len(batch) > 2 or 4 in batch:
             raise torch.OutOfMemoryError("CUDA out of memory\nand more")
         for place in batch:
-            call.settle(place, TokenLogprobs(tokens=(str(place),), logprobs=(0.0,)))
+            call.settle(place, TokenLogprobs(tokens=(str(place),), logprobs=(0.0,), is_greedy=True))
 
     call.run(work, growth=1)
     results = call.results()

@@ -82,9 +82,7 @@ def training_charts() -> dict[str, Markup]:
     drawn: dict[str, Markup] = {}
     for width in WIDTHS:
         size = "wide" if width > 560 else "narrow"
-        drawn[f"drawn-frontier-{size}"] = frontier(
-            training_sample.frontier(), points=1.0, width=width
-        )
+        drawn[f"drawn-frontier-{size}"] = frontier(training_sample.frontier(), width=width)
         drawn[f"drawn-training-{size}"] = training_curves(
             training_sample.curves(), metric="exact_match", kept_bar=0.97, width=width
         )
@@ -99,13 +97,15 @@ def hard_training_charts() -> dict[str, Markup]:
     nothing = Transfer(overall=None, backward=None, forward=None, forgetting=None)
     crowded = Frontier(
         points=tuple(training_sample.frontier_point(n / 20, 0.9, 0.0) for n in range(1, 13)),
+        most_points=1.0,
+        most_family_points=3.0,
         chosen=0.5,
         reason="one place",
     )
     drawn: dict[str, Markup] = {}
     for width in WIDTHS:
         size = "wide" if width > 560 else "narrow"
-        drawn[f"hard-frontier-{size}"] = frontier(crowded, points=1.0, width=width)
+        drawn[f"hard-frontier-{size}"] = frontier(crowded, width=width)
         drawn[f"hard-training-{size}"] = training_curves(
             TrainingCurves(steps=1), metric="exact_match", kept_bar=0.97, width=width
         )

@@ -139,7 +139,7 @@ def test_compute_is_the_rule_and_its_share_of_the_base() -> None:
 
 
 def test_the_chosen_scale_is_starred_and_the_whole_update_is_hollow() -> None:
-    drawn = frontier(training_sample.frontier(), points=1.0)
+    drawn = frontier(training_sample.frontier())
     assert "★ s=0.7" in drawn
     whole = marks(drawn, "frontier-point-1").find(f"{SVG}circle")
     chosen = marks(drawn, "frontier-point-0.7").find(f"{SVG}circle")
@@ -150,7 +150,7 @@ def test_the_chosen_scale_is_starred_and_the_whole_update_is_hollow() -> None:
 
 
 def test_more_loss_stands_lower_and_more_quality_further_right() -> None:
-    drawn = frontier(training_sample.frontier(), points=1.0)
+    drawn = frontier(training_sample.frontier())
 
     def spot(scale: str) -> tuple[float, float]:
         circle = marks(drawn, f"frontier-point-{scale}").find(f"{SVG}circle")

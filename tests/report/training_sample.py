@@ -51,6 +51,8 @@ def frontier() -> Frontier:
     )
     return Frontier(
         points=tuple(frontier_point(*row) for row in grid),
+        most_points=1.0,
+        most_family_points=3.0,
         chosen=0.7,
         reason="the largest gain whose upper bound of general loss is within 1 point",
     )

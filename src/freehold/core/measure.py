@@ -159,9 +159,14 @@ class FrontierPoint(Record):
 
 
 class Frontier(Record):
-    """What every size of the update costs and gains, the chosen one, and why it was chosen."""
+    """What every size of the update costs and gains, the chosen one, and why it was chosen.
+
+    `most_points` and `most_family_points` are what may be lost, on average and in one family.
+    """
 
     points: tuple[FrontierPoint, ...]
+    most_points: float
+    most_family_points: float
     chosen: float
     reason: str
 

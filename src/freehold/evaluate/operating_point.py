@@ -71,12 +71,14 @@ def frontier_point(
     )
 
 
-def choose(points: Sequence[FrontierPoint], *, start: float) -> Frontier:
+def choose(
+    points: Sequence[FrontierPoint], *, start: float, limits: tuple[float, float]
+) -> Frontier:
     """Return the frontier with its choice: most quality within the bar, of equals the larger size.
 
     Where no size is within the bar: the least loss among those that keep most of the gain over
     `start` (the score before training), and the reason says so. A frontier without a point that
-    gains anything keeps what was trained.
+    gains anything keeps what was trained. `limits` are those that the points were measured by.
 
     Raises:
         ValueError: there is no point.
@@ -88,10 +90,10 @@ def choose(points: Sequence[FrontierPoint], *, start: float) -> Frontier:
     if feasible:
         best = max(feasible, key=lambda point: (point.quality.mean or 0.0, point.scale))
         reason = (
-            f"the most quality on dev among {len(feasible)} of {len(ordered)} sizes whose loss of"
-            " general ability is within the bar"
+            f"the most quality on dev among {len(feasible)} of {len(ordered)} sizes that gain on dev"
+            " and whose loss of general ability is within the bar"
         )
-        return Frontier(points=ordered, chosen=best.scale, reason=reason)
+        return _frontier(ordered, best.scale, limits, reason=reason)
     most = max(_gain(point, start) for point in ordered)
     if most > 0:
         near = [point for point in ordered if _gain(point, start) >= SHARE_OF_GAIN * most]
@@ -100,10 +102,22 @@ def choose(points: Sequence[FrontierPoint], *, start: float) -> Frontier:
             "no size keeps general ability within the bar by its upper bound; the least loss among"
             f" those that keep {SHARE_OF_GAIN:.0%} of the gain"
         )
-        return Frontier(points=ordered, chosen=best.scale, reason=reason)
+        return _frontier(ordered, best.scale, limits, reason=reason)
     whole = min(ordered, key=lambda point: abs(point.scale - 1.0))
+    reason = "no size gains anything on dev; as trained"
+    return _frontier(ordered, whole.scale, limits, reason=reason)
+
+
+def _frontier(
+    points: tuple[FrontierPoint, ...], chosen: float, limits: tuple[float, float], *, reason: str
+) -> Frontier:
+    mean, family = limits
     return Frontier(
-        points=ordered, chosen=whole.scale, reason="no size gains anything on dev; as trained"
+        points=points,
+        most_points=mean,
+        most_family_points=family,
+        chosen=chosen,
+        reason=reason,
     )
 
 

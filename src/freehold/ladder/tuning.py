@@ -289,7 +289,8 @@ class _Examination:
         start = result.dev_curve[0].value if result.dev_curve else 0.0
         with scaled(_size_zero(self._order, trained), trained) as update:
             points = self._points(update)
-        frontier = choose(points, start=start)
+        limits = self._limits(self._base_on(self._looks.choice_items))
+        frontier = choose(points, start=start, limits=limits)
         self._tools.store.remember(key, frontier)
         return frontier
 

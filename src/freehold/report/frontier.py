@@ -45,20 +45,20 @@ class _Spot:
         return ("★ " if self.is_chosen else "") + f"s={self.point.scale:g}"
 
 
-def frontier(found: Frontier, *, points: float, width: int = 880, name: str = "frontier") -> Markup:
+def frontier(found: Frontier, *, width: int = 880, name: str = "frontier") -> Markup:
     """Return task quality across and the change of general ability up, one path through all scales.
 
-    Both have their intervals. The zone below `-points` is shaded: no mean loss as large is allowed.
+    Both have their intervals. Below `most_points` lost the ground is shaded: no mean loss as large is allowed.
     The chosen scale is starred; the whole update (s = 1) is hollow. Orange scales do not keep the
     upper bound of their loss within the limit.
 
     Args:
         found: every scale that was measured; one whose quality has no mean is left out.
-        points: the largest mean loss of general ability that is allowed, in points.
         width: of the drawing in pixels.
         name: the stable id of the drawing.
     """
     height = 380.0 if width >= 560 else 330.0
+    points = found.most_points
     measured = [point for point in found.points if point.quality.mean is not None]
     across, up = _scales(measured, points, width=width, height=height)
     spots = [_spot(point, found, across=across, up=up) for point in measured]

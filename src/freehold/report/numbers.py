@@ -87,8 +87,9 @@ def points(value: Difference) -> str:
 
 
 def plural_points(value: float) -> str:
-    """Return a number of points with its noun: `1 point`, `1.5 points`."""
-    return f"{value:g} point" if value == 1 else f"{value:g} points"
+    """Return a number of points with its noun, to one decimal: `1 point`, `1.5 points`."""
+    shown = f"{round(value, 1):g}"
+    return f"{shown} point" if shown == "1" else f"{shown} points"
 
 
 def p_value(value: float) -> str:

@@ -233,10 +233,7 @@ def _frontier_section(view: TrainingView) -> Section:
     found, heading = view.frontier, "What each size of the update costs"
     if found is None or not found.points:
         return Section("frontier", heading, "", Markup())
-    limit = view.retention.points
-    drawn = _both(
-        lambda width, name: frontier(found, points=limit, width=width, name=name), "frontier"
-    )
+    drawn = _both(lambda width, name: frontier(found, width=width, name=name), "frontier")
     rows = [
         (
             f"{'★ ' if point.scale == found.chosen else ''}s={point.scale:g}",
@@ -251,8 +248,8 @@ def _frontier_section(view: TrainingView) -> Section:
     best = next((i for i, p in enumerate(found.points) if p.scale == found.chosen), None)
     lead = (
         f"The trained update, made smaller or larger. Chosen on dev: {found.reason}. The limits:"
-        f" a mean loss of {numbers.plural_points(limit)} by the upper bound of its interval, and of"
-        f" {numbers.plural_points(view.retention.family_points)} in any family. The hollow point is"
+        f" a mean loss of {numbers.plural_points(found.most_points)} by the upper bound of its interval, and of"
+        f" {numbers.plural_points(found.most_family_points)} in any family. The hollow point is"
         " the update as it was trained."
     )
     drawn_table = table(headings, rows, best=best, name="frontier-table")
