@@ -176,7 +176,7 @@ class Worker:
             before = dataclasses.replace(cell, stage=cell.stage - 1)
             total = load_file(self.state(before), device=self.place.device)
             lab.begin_at(total)
-        if cell.arm == "ours" and learnt:
+        if cell.arm in {"ours", "whole"} and learnt:
             past = self._past(cell, bench, learnt)
             held = setting.retention
             if held is not None:
@@ -296,6 +296,8 @@ class Bench:
 
     def retained(self, arm: str) -> Retention | None:
         """Return what an arm holds on to."""
+        if arm == "whole":
+            return self.held
         return {"ours": lambda: self.held, "self": lambda: self.held_self}.get(arm, lambda: None)()
 
     @property
