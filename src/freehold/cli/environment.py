@@ -30,6 +30,8 @@ class Environment(NamedTuple):
     """What Freehold takes from the environment.
 
     `settings` maps a dotted key of the task file to its text and the variable that gave it.
+    `rank` and `process_count` say which of the processes of a launcher (`torchrun`, `accelerate launch`)
+    this one is.
     """
 
     settings: Mapping[str, tuple[str, str]]
@@ -37,6 +39,8 @@ class Environment(NamedTuple):
     no_color: bool
     is_dumb_terminal: bool
     shell: str
+    rank: int = 0
+    process_count: int = 1
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -46,13 +50,24 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         for name, value in sorted(variables.items())
         if name.startswith(PREFIX) and len(name) > len(PREFIX)
     }
+    rank, process_count = _place(variables)
     return Environment(
         settings=settings,
         is_ci=variables.get("CI", "").lower() not in {"", "0", "false"},
         no_color=bool(variables.get("NO_COLOR")),
         is_dumb_terminal=variables.get("TERM") == "dumb",
         shell=variables.get("SHELL", "").rpartition("/")[2],
+        rank=rank,
+        process_count=process_count,
     )
+
+
+def _place(variables: Mapping[str, str]) -> tuple[int, int]:
+    """Return the rank of this process and how many there are; without a whole pair it is alone."""
+    rank, count = variables.get("RANK", ""), variables.get("WORLD_SIZE", "")
+    if rank.isdecimal() and count.isdecimal() and int(rank) < int(count):
+        return int(rank), int(count)
+    return 0, 1
 
 
 def prepare_libraries(*, online: bool) -> None:

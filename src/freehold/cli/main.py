@@ -23,6 +23,8 @@ OK = 0
 UNEXPECTED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+TOGETHER = "train"
+"""The verb that several processes do together."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,6 +97,8 @@ def _enter(directory: str) -> None:
 
 def _run(session: Session) -> int:
     """Call the verb. Each is imported here and only here."""
+    if session.environment.process_count > 1 and session.invocation.verb != TOGETHER:
+        return _refuse_copies(session)
     if session.invocation.has("install-completion"):
         from freehold.cli.verbs.completion import run as install
 
@@ -117,6 +121,24 @@ def _run(session: Session) -> int:
         case _:
             from freehold.cli.verbs.state import run
     return run(session)
+
+
+def _refuse_copies(session: Session) -> int:
+    """Refuse to do the same work in every process; one of them says so.
+
+    Raises:
+        UsageError: this is the first process.
+    """
+    from freehold.core.errors import UsageError
+
+    if session.environment.rank > 0:
+        return OK
+    verb, count = session.invocation.verb, session.environment.process_count
+    raise UsageError(
+        "USE-009",
+        f"`freehold {verb}` was started in {count} processes, and each of them would do all of its work",
+        help=f"torchrun --nproc-per-node {count} -m freehold train lora\nthen, in one process: freehold {verb}",
+    )
 
 
 def _interrupted(console: Console, words: Sequence[str]) -> int:

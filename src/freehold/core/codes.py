@@ -37,6 +37,8 @@ CODES: Mapping[str, str] = {
     " examples with -n.",
     "MAC-008": "A training will need more main memory than is free. Nothing was begun. The plan comes from the"
     " model's config; the help names the nearest setting that fits.",
+    "MAC-009": "The processes that a launcher started for one training prepare different ones, because data, files"
+    " or command differ. All of them need the same folder, and must see what the first one writes there.",
     "GPU-003": "A training will need more memory than the accelerator has free. Nothing was begun. The plan"
     " comes from the model's config; the help names the nearest setting that fits.",
     "MDL-001": "The model is not where it was said to be: a folder that does not exist, or a bundled"
@@ -155,6 +157,8 @@ CODES: Mapping[str, str] = {
     " overwrites it.",
     "USE-008": "The training is not finished, so there is nothing to show yet. The same command goes on"
     " with it.",
+    "USE-009": "A launcher such as `torchrun` started several processes, and this verb would do all of its work in"
+    " each of them. `freehold train` is the verb whose processes train one model together.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,9 @@ from freehold.models.embed import Embedder
 from freehold.store.store import Store
 from freehold.train.records import TrainEvent
 from freehold.train.rows import TrainingRow
+
+if TYPE_CHECKING:
+    from freehold.train.processes import Processes
 
 Floats = NDArray[np.float32]
 OnProgress = Callable[[Progress], None]
@@ -152,6 +157,11 @@ def _never() -> bool:
     return False
 
 
+def _alone(_training: str) -> AbstractContextManager[None]:
+    """Train in this process alone."""
+    return nullcontext()
+
+
 @dataclass(frozen=True)
 class Tools:
     """Everything a rung may use.
@@ -163,6 +173,8 @@ class Tools:
 
     `preferences` are the user's own. `built(name)` returns another rung, built where it was not yet;
     `best_measured()` the measured rung that is best on dev, None where none was measured. `scorer` is the task's.
+    A training runs within `meet(name)`, which gives the processes that train it together, once all are
+    there, or None for this one alone.
     """
 
     task: Task
@@ -183,6 +195,7 @@ class Tools:
     built: Callable[[RungName], Standing] = _no_other_rung
     best_measured: Callable[[], Standing | None] = _nothing_measured
     scorer: Scorer | None = None
+    meet: Callable[[str], AbstractContextManager[Processes | None]] = _alone
 
     def base(self) -> Model:
         """Return the task's base model."""

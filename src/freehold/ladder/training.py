@@ -34,6 +34,7 @@ from freehold.ladder.events import Progress
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Built, DevScores, Rung, SkippedError, Variant
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.together import Call, Team
 from freehold.ladder.tools import Continuation, Models, Standing, Tools
 from freehold.ladder.trained import joined
 from freehold.ladder.tuning import FRONTIER, RESULT, read_frontier, read_result
@@ -128,13 +129,17 @@ class TrainingOutcome:
 
 @dataclass(frozen=True)
 class World:
-    """How a training meets the world. `should_stop` is asked between steps."""
+    """How a training meets the world. `should_stop` is asked between steps.
+
+    `team` are the processes that train together, None for this one alone.
+    """
 
     store: Store
     models: Models
     clock: Callable[[], float]
     on_event: Callable[[TrainingEvent], None]
     should_stop: Callable[[], bool]
+    team: Team | None = None
 
 
 def trained_rungs() -> tuple[RungName, ...]:
@@ -144,6 +149,8 @@ def trained_rungs() -> tuple[RungName, ...]:
 
 def train_rung(order: TrainingOrder, world: World) -> TrainingOutcome:
     """Train one rung, measure it, and leave `.freehold/adapters/t7/`.
+
+    Of several processes the first one calls this; the others `train_along`.
 
     Raises:
         UsageError: the rung is none that is trained, or cannot go on after another training.
@@ -155,6 +162,15 @@ def train_rung(order: TrainingOrder, world: World) -> TrainingOutcome:
         return _Training(order, world).run()
     except SkippedError as skip:
         raise UsageError("TRN-042", f"{order.rung} cannot be trained: {skip}") from skip
+
+
+def train_along(call: Call, order: TrainingOrder, world: World) -> None:
+    """Take part in a training that the first process has called for (`freehold.ladder.together`).
+
+    Raises:
+        MachineError: with this order the process comes to another training.
+    """
+    _Training(order, world).along(call)
 
 
 def find_after(store: Store, name: str, *, project: Path) -> Path:
@@ -319,9 +335,27 @@ class _Training:
 
     def _train(self, rung: Rung, name: str) -> Training:
         tools, rung = self._continued(rung)
+        shop = self._shop(tools)
+        built, model = self._choose(self._led(rung), shop)
+        domain = self._domain(built.candidate)
+        training = self._measured(built, model, domain=domain, shop=shop, name=name)
+        self.store.put(self.task)
+        self.store.put(self.snapshot)
+        return training
 
+    def along(self, call: Call) -> None:
+        """Do this process's part of a training that the first one leads."""
+        tools, team = self.tools, self.world.team
+        if team is None:
+            raise ValueError("nobody trains with this process")
+        after, digest = self.order.after, self._after_digest()
+        if after is not None and digest is not None:
+            tools = replace(tools, after=Continuation(digest, adapter=after, past=call.past))
+        team.take_part(call, RUNGS[call.rung], self._shop(tools))
+
+    def _shop(self, tools: Tools) -> Workshop:
         def built_before(name: RungName) -> Standing:
-            return shop.built(RUNGS[name])
+            return shop.built(self._led(RUNGS[name]))
 
         shop = Workshop(
             tools=replace(tools, built=built_before),
@@ -329,12 +363,12 @@ class _Training:
             dev=self.snapshot.dev,
             confidence=self.task.bar.confidence,
         )
-        built, model = self._choose(rung, shop)
-        domain = self._domain(built.candidate)
-        training = self._measured(built, model, domain=domain, shop=shop, name=name)
-        self.store.put(self.task)
-        self.store.put(self.snapshot)
-        return training
+        return shop
+
+    def _led(self, rung: Rung) -> Rung:
+        """Return the rung, training with the other processes where there are some."""
+        team = self.world.team
+        return rung if team is None else team.led(rung)
 
     def _continued(self, rung: Rung) -> tuple[Tools, Rung]:
         """Return tools and rung that go on after another training; the same ones where none was named."""

@@ -151,19 +151,23 @@ def tune_rung(order: Order, tools: Tools, dev_scores: DevScores) -> Tuned:
     folder = tools.store.folder / TRAINING / short(name)
     _require_memory(order)
     examination = _Examination(order, tools, dev_scores)
-    result = tune(
-        order.spec,
-        order.lesson,
-        base=order.base,
-        retention=_retention(order, tools),
-        examiner=examination.examiner() if order.is_examined else None,
-        folder=folder,
-        watch=Watch(
-            clock=tools.clock,
-            on_event=lambda event: _tell(tools, event),
-            should_stop=tools.should_stop,
-        ),
-    )
+    examiner = examination.examiner() if order.is_examined else None
+    retention = _retention(order, tools)
+    with tools.meet(short(name)) as processes:
+        result = tune(
+            order.spec,
+            order.lesson,
+            base=order.base,
+            retention=retention,
+            examiner=examiner,
+            folder=folder,
+            watch=Watch(
+                clock=tools.clock,
+                on_event=lambda event: _tell(tools, event),
+                should_stop=tools.should_stop,
+                processes=processes,
+            ),
+        )
     trained = folder / TUNED_FOLDER
     is_chosen = order.is_examined and order.spec.retention.scale
     frontier = examination.frontier(trained, result) if is_chosen else None

@@ -135,6 +135,12 @@ class Processes:
         if self.count > 1:
             barrier()
 
+    def leave(self) -> None:
+        """Part from the other processes, when all are here; nothing can be told afterwards."""
+        if self.state is not None and self.count > 1:
+            self.wait()
+            self.state.destroy_process_group()
+
     def spread(self, network: PreTrainedModel) -> Processes:
         """Lay the frozen weights of `network` over the processes where that was asked for.
 

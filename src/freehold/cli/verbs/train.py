@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import webbrowser
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,6 +19,7 @@ from freehold.cli.training_files import write_page_if_possible
 from freehold.cli.training_screen import open_training_screen
 from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
 from freehold.core.errors import UsageError
+from freehold.ladder.together import Team
 from freehold.ladder.training import (
     TrainingEvent,
     TrainingOrder,
@@ -25,6 +27,7 @@ from freehold.ladder.training import (
     World,
     find_after,
     finished_training,
+    train_along,
     train_rung,
     trained_rungs,
 )
@@ -50,30 +53,87 @@ INTERRUPTED = 130
 
 
 def run(session: Session) -> int:
-    """Train, and return 0, or 130 where it was paused."""
+    """Train, and return 0, or 130 where it was paused.
+
+    Of several processes the first one does this, and the others train along without a word.
+    """
+    if session.environment.process_count == 1:
+        return _run(session, None)
+    from freehold.train.processes import joined
+
+    team = Team(joined())
+    if not team.processes.is_first:
+        return _run_along(session, team)
+    with team.leading():
+        return _run(session, team)
+
+
+def _run(session: Session, team: Team | None) -> int:
     rung = _rung(session.invocation.argument or "lora")
-    resolved = session.task(None)
-    prepared = prepare_task(session, resolved, limit=session.invocation.number("limit"))
+    prepared = _prepared(session)
     session.console.say(snapshot_lines(prepared.snapshot, prepared.task, **session.console.drawn))
     if prepared.problems:
         session.console.say(warning_lines(prepared.problems, **session.console.drawn))
-    after = session.invocation.text("after")
     with ExitStack() as stack:
         models = stack.enter_context(open_models(session))
         if session.invocation.has("dry-run"):
             session.console.data(_plan(session, prepared, rung, models=models))
             return OK
         store = stack.enter_context(open_store(session))
-        folder = None if after is None else find_after(store, after, project=session.project)
-        order = TrainingOrder(prepared, rung, after=folder)
+        order = _order(session, prepared, store=store)
         try:
-            outcome = _train(session, order, store=store, models=models)
+            outcome = _train(session, order, store=store, models=models, team=team)
         except _Paused as stop:
             session.console.complain(stop.message)
             return INTERRUPTED
-        following = "freehold climb" if after is None else ""
+        following = "freehold climb" if order.after is None else ""
         _show(session, outcome, prepared_view(session, outcome, store), following=following)
     return OK
+
+
+def _run_along(session: Session, team: Team) -> int:
+    """Take part in every training that the first process calls for, and return 0 when it is done.
+
+    Nothing is opened before the first call, so that what is wrong is found, and said, by the first
+    process alone. It also decides when to pause: ^C means nothing here.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    call = team.next_call()
+    if call is None:
+        return OK
+    prepared = _prepared(session)
+    with open_models(session) as models, open_store(session) as store:
+        order = _order(session, prepared, store=store)
+        world = World(
+            store=store,
+            models=models,
+            clock=monotonic,
+            on_event=_tell_nobody,
+            should_stop=_never,
+            team=team,
+        )
+        while call is not None:
+            train_along(call, order, world)
+            call = team.next_call()
+    return OK
+
+
+def _prepared(session: Session) -> Prepared:
+    return prepare_task(session, session.task(None), limit=session.invocation.number("limit"))
+
+
+def _order(session: Session, prepared: Prepared, *, store: Store) -> TrainingOrder:
+    after = session.invocation.text("after")
+    folder = None if after is None else find_after(store, after, project=session.project)
+    return TrainingOrder(prepared, _rung(session.invocation.argument or "lora"), after=folder)
+
+
+def _tell_nobody(_event: TrainingEvent) -> None:
+    """Take an event and do nothing."""
+
+
+def _never() -> bool:
+    return False
 
 
 def show_training(session: Session, name: str) -> int:
@@ -118,7 +178,12 @@ def _rung(name: str) -> RungName:
 
 
 def _train(
-    session: Session, order: TrainingOrder, *, store: Store, models: Models
+    session: Session,
+    order: TrainingOrder,
+    *,
+    store: Store,
+    models: Models,
+    team: Team | None,
 ) -> TrainingOutcome:
     screen = open_training_screen(
         session.console,
@@ -141,6 +206,7 @@ def _train(
         clock=monotonic,
         on_event=on_event,
         should_stop=lambda: pause.is_asked,
+        team=team,
     )
     try:
         with screen, pause:
