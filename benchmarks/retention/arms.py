@@ -338,4 +338,11 @@ def _peft_update(model: PeftModel) -> dict[str, Tensor]:
     return found
 
 
-ARMS: Mapping[str, Arm] = {"naive": naive, "trl": trl, "osf": osf, "ours": ours, "self": ours, "whole": ours}
+ARMS: Mapping[str, Arm] = {
+    "naive": naive,
+    "trl": trl,
+    "osf": osf,
+    "ours": ours,
+    "self": ours,
+    "whole": ours,
+}

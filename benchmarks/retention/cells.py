@@ -17,7 +17,14 @@ ORDERS = {
 }
 LADDERS = {"naive": (0.5, 1.0, 2.0), "osf": (0.5, 2.0)}
 """Factors of the default learning rate that are tried. All LoRA arms take the best one of naive."""
-LADDER_OF = {"naive": "naive", "trl": "naive", "ours": "naive", "self": "naive", "whole": "naive", "osf": "osf"}
+LADDER_OF = {
+    "naive": "naive",
+    "trl": "naive",
+    "ours": "naive",
+    "self": "naive",
+    "whole": "naive",
+    "osf": "osf",
+}
 SINGLE_ARMS = ("naive", "ours", "trl", "osf", "self")
 WITH_GRID = ("naive", "ours", "self")
 """Arms whose update is also measured at the size that the rule chooses."""

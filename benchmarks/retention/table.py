@@ -18,6 +18,7 @@ from figures import (
 
 from freehold.core.transfer import Points
 
+SEQUENCED = {"ours": "**ours**", "whole": "ours, whole update"}
 HERE = Path(__file__).resolve().parent
 SEED = 0
 VARIANTS = (
@@ -249,7 +250,7 @@ def _sequence(order: str, start: Found, stages: Sequence[Found]) -> list[str]:
             for s in whole
         )
         cells = [
-            "**ours**" if arm == "ours" else arm,
+            SEQUENCED.get(arm, arm),
             str(len(whole)),
             *(
                 _points(figure)
@@ -274,7 +275,7 @@ def _has_all(lines: Sequence[Found], seed: int, stages: int) -> bool:
 
 def _matrix(arm: str, start: Found, *, own: Sequence[Found], domains: Sequence[str]) -> list[str]:
     rows = [
-        f"R of {arm}: after each stage, mean over seeds, with general ability.",
+        f"R of {SEQUENCED.get(arm, arm)}: after each stage, mean over seeds, with general ability.",
         "",
         "| after | " + " | ".join(domains) + " | general |",
         "|---" * (len(domains) + 2) + "|",
