@@ -106,7 +106,7 @@ def test_other_verbs_are_refused_once_before_anything_is_done(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("RANK", "0")
-    words = [verb, "c1", "examples.jsonl"] if verb == "eval" else [verb]
+    words = [verb, "c1"] if verb == "eval" else [verb]
     assert main(words) == 2
     err = capsys.readouterr().err
     assert "error[USE-009]" in err
