@@ -110,7 +110,8 @@ def brought_prompts(folder: Path) -> tuple[tuple[Message, ...], ...]:
     file = folder / PROMPTS_FILE
     if not file.is_file():
         return ()
-    lines = file.read_text(encoding="utf-8").splitlines()
+    # not splitlines, which also splits at line separators inside a text
+    lines = [line for line in file.read_text(encoding="utf-8").split("\n") if line]
     return tuple(
         tuple(Message.model_validate(turn, strict=False) for turn in json.loads(line)["messages"])
         for line in lines
