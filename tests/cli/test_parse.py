@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.cli.grammar import GLOBAL_FLAGS, RUNGS, TOP_FLAGS, VERBS, Flag, flags_of
+from freehold.cli.grammar import GLOBAL_FLAGS, RUNGS, TOP_FLAGS, VERBS, flags_of
 from freehold.cli.parse import Invocation, Misused, as_count_or_share, parse
+from freehold.cli.words import Flag
 from freehold.core.sections import RUNG_NAMES
 
 

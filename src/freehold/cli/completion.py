@@ -13,10 +13,9 @@ from freehold.cli.grammar import (
     TRAINED_RUNGS,
     VERB_BY_NAME,
     VERBS,
-    Flag,
-    Verb,
     flags_of,
 )
+from freehold.cli.words import Flag, Verb
 
 LAST = "@last"
 BUNDLED_MODEL = "freehold/acorn"

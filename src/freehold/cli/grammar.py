@@ -7,54 +7,9 @@ Help and completion are instant, so what they need imports nothing heavy: values
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, TypeAlias
 
-Kind: TypeAlias = Literal["switch", "text", "count", "share", "choice"]
-Completes: TypeAlias = Literal[
-    "nothing", "file", "folder", "id", "training", "rung", "model", "code", "example"
-]
-
-
-class Flag(NamedTuple):
-    """One flag.
-
-    `names` are its spellings, the long one last. `kind` says what value it takes: none, text, a
-    count of at least 1, a count or a share, or one of `choices`. `is_optional` marks a value that
-    may be left out. `completes` says what a shell may offer for the value.
-    """
-
-    names: tuple[str, ...]
-    help: str
-    kind: Kind = "switch"
-    value: str = ""
-    choices: tuple[str, ...] = ()
-    is_optional: bool = False
-    is_repeatable: bool = False
-    completes: Completes = "nothing"
-
-    @property
-    def key(self) -> str:
-        """The flag's name in an `Invocation`: the long spelling without dashes."""
-        return self.names[-1].lstrip("-")
-
-
-class Verb(NamedTuple):
-    """One verb: what it takes, what it does, and how people type it.
-
-    `name` may be two words (`train scratch`). `at_least` and `at_most` bound the arguments;
-    `at_most` None is no bound. `examples` are command lines with what they do.
-    """
-
-    name: str
-    arguments: str
-    summary: str
-    about: str
-    examples: tuple[tuple[str, str], ...]
-    flags: tuple[Flag, ...] = ()
-    at_least: int = 0
-    at_most: int | None = 0
-    completes: Completes = "nothing"
-
+from freehold.cli.grammar_data import DATA_VERBS
+from freehold.cli.words import Flag, Verb
 
 EXAMPLES = ("ticket-routing",)
 MACHINES = ("laptop-cpu", "rtx-3060-12gb", "rtx-4090-24gb", "a100-80gb", "h100-80gb")
@@ -293,6 +248,7 @@ VERBS: tuple[Verb, ...] = (
         at_most=1,
         completes="folder",
     ),
+    *DATA_VERBS,
 )
 
 VERB_BY_NAME: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}

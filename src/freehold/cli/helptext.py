@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS, Flag, Verb
+from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS
+from freehold.cli.words import Flag, Verb
 
 _COLUMN = 28
 _EXAMPLE_COLUMN = 50

@@ -118,6 +118,30 @@ def _run(session: Session) -> int:
             from freehold.cli.verbs.train import run
         case "train scratch":
             from freehold.cli.verbs.train_scratch import run
+        case "data add":
+            from freehold.cli.verbs.data_add import run
+        case "data ls":
+            from freehold.cli.verbs.data_ls import run
+        case "data show":
+            from freehold.cli.verbs.data_show import run
+        case "data clean":
+            from freehold.cli.verbs.data_clean import run
+        case "data dedup":
+            from freehold.cli.verbs.data_dedup import run
+        case "data scrub":
+            from freehold.cli.verbs.data_scrub import run
+        case "data split":
+            from freehold.cli.verbs.data_split import run
+        case "data synth":
+            from freehold.cli.verbs.data_synth import run
+        case "data augment":
+            from freehold.cli.verbs.data_augment import run
+        case "data label":
+            from freehold.cli.verbs.data_label import run
+        case "data diff":
+            from freehold.cli.verbs.data_diff import run
+        case "data forget":
+            from freehold.cli.verbs.data_forget import run
         case _:
             from freehold.cli.verbs.state import run
     return run(session)

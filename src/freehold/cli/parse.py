@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from freehold.cli.grammar import VERB_BY_NAME, VERBS, Flag, Verb, flags_of
+from freehold.cli.grammar import VERB_BY_NAME, VERBS, flags_of
+from freehold.cli.words import Flag, Verb
 
 Given: TypeAlias = list[tuple[Flag, str]]
 

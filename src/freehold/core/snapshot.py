@@ -10,6 +10,35 @@ from freehold.core.message import Message
 from freehold.core.record import Record, digest_json
 
 
+class Synthetic(Record):
+    """How a row that no person wrote came about.
+
+    `method` is the word of the verb that made it (`self_instruct`, `paraphrase`, `typos`, ...).
+    `teacher` and `teacher_digest` name the model that wrote it, `prompt_digest` what it was asked;
+    None where no model took part. `licence` are the terms of the teacher's outputs.
+    """
+
+    method: str
+    seed: int
+    teacher: str | None = None
+    teacher_digest: str | None = None
+    prompt_digest: str | None = None
+    licence: str | None = None
+
+
+class Origin(Record):
+    """Where a row came from before Freehold wrote it into a new file, and what was done to it.
+
+    `source` and `row` are of the user's own file; row 0 where there is none. `steps` are sentences, in
+    order, such as `scrub: email masked at input 4-19`.
+    """
+
+    source: str
+    row: int = Field(default=0, ge=0)
+    steps: tuple[str, ...] = ()
+    synthetic: Synthetic | None = None
+
+
 class Example(Record):
     """One input with its wanted answer.
 
@@ -17,7 +46,7 @@ class Example(Record):
     `target` is text, or a JSON value for structured tasks. `context` is a passage that belongs to
     this example. `history` are earlier turns of a chat. `source` and `row` say where it came from
     (rows count from 1). `group` ties rows that must not be divided by a split. `fields` are the
-    other columns as text, for slices.
+    other columns as text, for slices. `origin` is where a row of a file that Freehold wrote came from.
     """
 
     id: str
@@ -29,6 +58,7 @@ class Example(Record):
     row: int = Field(default=0, ge=0)
     group: str | None = None
     fields: dict[str, str] = Field(default_factory=dict)
+    origin: Origin | None = None
 
     @property
     def content_digest(self) -> str:

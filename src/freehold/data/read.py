@@ -14,7 +14,8 @@ from pydantic import JsonValue
 from freehold.core.errors import DataError, Problem, Where
 from freehold.core.record import Record
 from freehold.core.sections import Columns
-from freehold.core.snapshot import Drop, Example, Source
+from freehold.core.snapshot import Drop, Example, Origin, Source
+from freehold.data.derived import ORIGIN_COLUMN, origin_of
 from freehold.data.files import DataFile, find_files, open_file
 from freehold.data.formats import (
     Content,
@@ -60,6 +61,7 @@ class _Taken:
     content: Content
     id: str | None
     fields: dict[str, str]
+    origin: Origin | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +217,9 @@ def _taken(row: Row, content: Content, *, name: str, format_: Format) -> _Taken:
         fields={
             key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for key, value in row.columns.items()
-            if key not in format_.used and value is not None
+            if key not in format_.used and key != ORIGIN_COLUMN and value is not None
         },
+        origin=origin_of(row.columns.get(ORIGIN_COLUMN)),
     )
 
 
@@ -270,6 +273,7 @@ def _examples(taken: Sequence[_Taken]) -> tuple[Example, ...]:
             source=item.source,
             row=item.row,
             fields=item.fields,
+            origin=item.origin,
         )
         if item.id is None:
             name = f"ex-{example.content_digest.removeprefix('sha256:')[:12]}"
