@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from freehold.cli.console import Console, open_console, write
@@ -23,6 +24,8 @@ OK = 0
 UNEXPECTED = 1
 WRONG_INPUT = 2
 INTERRUPTED = 130
+MODULES: Mapping[str, str] = {"": "state", "eval": "evaluate"}
+"""The module of a verb in `cli/verbs`, where its name is another: `data add` is `data_add`."""
 TOGETHER = "train"
 """The verb that several processes do together."""
 
@@ -103,47 +106,9 @@ def _run(session: Session) -> int:
         from freehold.cli.verbs.completion import run as install
 
         return install(session)
-    match session.invocation.verb:
-        case "init":
-            from freehold.cli.verbs.init import run
-        case "check":
-            from freehold.cli.verbs.check import run
-        case "climb":
-            from freehold.cli.verbs.climb import run
-        case "report":
-            from freehold.cli.verbs.report import run
-        case "eval":
-            from freehold.cli.verbs.evaluate import run
-        case "train":
-            from freehold.cli.verbs.train import run
-        case "train scratch":
-            from freehold.cli.verbs.train_scratch import run
-        case "data add":
-            from freehold.cli.verbs.data_add import run
-        case "data ls":
-            from freehold.cli.verbs.data_ls import run
-        case "data show":
-            from freehold.cli.verbs.data_show import run
-        case "data clean":
-            from freehold.cli.verbs.data_clean import run
-        case "data dedup":
-            from freehold.cli.verbs.data_dedup import run
-        case "data scrub":
-            from freehold.cli.verbs.data_scrub import run
-        case "data split":
-            from freehold.cli.verbs.data_split import run
-        case "data synth":
-            from freehold.cli.verbs.data_synth import run
-        case "data augment":
-            from freehold.cli.verbs.data_augment import run
-        case "data label":
-            from freehold.cli.verbs.data_label import run
-        case "data diff":
-            from freehold.cli.verbs.data_diff import run
-        case "data forget":
-            from freehold.cli.verbs.data_forget import run
-        case _:
-            from freehold.cli.verbs.state import run
+    name = session.invocation.verb
+    module = import_module(f"freehold.cli.verbs.{MODULES.get(name, name.replace(' ', '_'))}")
+    run: Callable[[Session], int] = module.run
     return run(session)
 
 
