@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 
 from freehold.core.measure import Difference, Estimate, FrontierPoint
 from freehold.core.outcome import Cause, Failed, Scored
-from freehold.evaluate.operating_point import SHARE_OF_GAIN, choose, frontier_point
+from freehold.evaluate.operating_point import (
+    SHARE_OF_GAIN,
+    choose,
+    frontier_point,
+    overall_quality,
+)
 from freehold.evaluate.probes import ProbeResult
 
 LIMITS = (1.0, 3.0)
@@ -134,3 +139,19 @@ def test_a_probe_that_fails_only_afterwards_is_lost_and_one_that_failed_before_i
     broken = [before[0].model_copy(update={"outcome": failed}), before[1]]
     assert measured(before, broken).points_lost.mean == pytest.approx(50.0)
     assert measured(broken, before).points_lost.n == 1
+
+
+def test_a_size_that_costs_an_earlier_domain_more_than_it_brings_is_not_chosen() -> None:
+    def sized(scale: float, own: float, past: float) -> FrontierPoint:
+        found = point(scale, own, 0.0, is_feasible=True)
+        return found.model_copy(update={"overall": overall_quality(own, [past])})
+
+    points = [sized(0.5, 0.6, 0.8), sized(1.0, 0.7, 0.5)]
+    assert choose(points, start=0.45, limits=LIMITS).chosen == 0.5
+    alone = [one.model_copy(update={"overall": None}) for one in points]
+    assert choose(alone, start=0.1, limits=LIMITS).chosen == 1.0
+
+
+@given(own=st.floats(0, 1), past=st.lists(st.floats(0, 1), max_size=4))
+def test_every_domain_counts_alike(own: float, past: list[float]) -> None:
+    assert overall_quality(own, past) == pytest.approx(np.mean([own, *past]))

@@ -117,7 +117,7 @@ def first(place: Place) -> TrainingOutcome:
 
 @pytest.fixture(scope="module")
 def second(place: Place, first: TrainingOutcome) -> TrainingOutcome:
-    spec = {**LEARNS, "epochs": 4.0, "retention": RetentionSpec(prompts=4, scale=False)}
+    spec = {**LEARNS, "epochs": 4.0, "retention": RetentionSpec(prompts=4)}
     order = TrainingOrder(place.prepared("tickets", **spec), "lora", after=first.folder)
     return train_rung(order, place.world())
 
@@ -194,6 +194,19 @@ def test_a_second_stage_measures_every_domain_and_the_new_one_before_it_was_lear
     found = second.training.transfer
     assert found.backward is not None and found.backward.low is not None
     assert found.forward is not None and len(found.general) == 2
+
+
+def test_the_size_of_a_second_stage_is_chosen_by_the_mean_over_both_domains(
+    second: TrainingOutcome,
+) -> None:
+    frontier, matrix = second.training.frontier, second.training.matrix
+    assert frontier is not None
+    chosen = next(point for point in frontier.points if point.scale == frontier.chosen)
+    cells = [matrix.cell(2, name) for name in ("colours", "tickets")]
+    scores = [
+        cell.quality.mean for cell in cells if cell is not None and cell.quality.mean is not None
+    ]
+    assert chosen.overall == pytest.approx(sum(scores) / 2)
 
 
 def test_a_second_stage_holds_the_update_of_the_first_for_the_untouched_base(

@@ -147,7 +147,8 @@ class FrontierPoint(Record):
 
     `points_lost` is the mean loss of general ability in points (0 to 100, negative: gained), paired
     with the base on the same probes; `worst_points` that of the family that lost most. `is_feasible`:
-    their upper bounds are within the retention spec.
+    their upper bounds are within the retention spec. `overall` is the mean quality over this domain and
+    those learnt before it, None where there are none.
     """
 
     scale: Annotated[float, Field(ge=0)]
@@ -156,6 +157,12 @@ class FrontierPoint(Record):
     worst_family: str
     worst_points: Difference
     is_feasible: bool
+    overall: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """What a choice compares: the quality, over all domains where there are several."""
+        return (self.quality.mean or 0.0) if self.overall is None else self.overall
 
 
 class Frontier(Record):

@@ -6,6 +6,7 @@ measured on the same items, so that each comparison with the base is paired.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -30,6 +31,7 @@ def frontier_point(
     after: Sequence[ProbeResult],
     limits: tuple[float, float],
     rng: np.random.Generator,
+    past: Sequence[float] = (),
 ) -> FrontierPoint:
     """Return what one size of the update gains and loses.
 
@@ -41,6 +43,7 @@ def frontier_point(
         limits: the most points that may be lost on average (by the one-sided 95% bound), and in any
             family (by its estimate: a bound for each of many families would need thousands of items).
         rng: for permutation tests; binary probes draw nothing.
+        past: the mean score on dev of each domain that was learnt before.
     """
     old = {one.probe_id: one.outcome.score for one in before if isinstance(one.outcome, Scored)}
     new = {
@@ -61,14 +64,21 @@ def frontier_point(
     worst_points = families.get(worst, lost)
     mean_limit, family_limit = limits
     is_binary = all(score in (0.0, 1.0) for score in scores.values())
+    quality = estimate_scores(list(scores.values()), binary=is_binary)
     return FrontierPoint(
         scale=scale,
-        quality=estimate_scores(list(scores.values()), binary=is_binary),
+        quality=quality,
         points_lost=lost,
         worst_family=worst,
         worst_points=worst_points,
         is_feasible=lost.high <= mean_limit and worst_points.mean <= family_limit,
+        overall=overall_quality(quality.mean or 0.0, past) if past else None,
     )
+
+
+def overall_quality(score: float, past: Sequence[float]) -> float:
+    """Return the mean over domains: the one that is learnt, and those before it."""
+    return math.fsum([score, *past]) / (1 + len(past))
 
 
 def choose(
@@ -78,7 +88,8 @@ def choose(
 
     Where no size is within the bar: the least loss among those that keep most of the gain over
     `start` (the score before training), and the reason says so. A frontier without a point that
-    gains anything keeps what was trained. `limits` are those that the points were measured by.
+    gains anything keeps what was trained. `limits` are those that the points were measured by. Where
+    domains were learnt before, gain and start are of the mean over all domains.
 
     Raises:
         ValueError: there is no point.
@@ -88,7 +99,7 @@ def choose(
     ordered = tuple(sorted(points, key=lambda point: point.scale))
     feasible = [point for point in ordered if point.is_feasible and _gain(point, start) > 0]
     if feasible:
-        best = max(feasible, key=lambda point: (point.quality.mean or 0.0, point.scale))
+        best = max(feasible, key=lambda point: (point.worth, point.scale))
         reason = (
             f"the most quality on dev among {len(feasible)} of {len(ordered)} sizes that gain on dev"
             " and whose loss of general ability is within the bar"
@@ -122,7 +133,7 @@ def _frontier(
 
 
 def _gain(point: FrontierPoint, start: float) -> float:
-    return (point.quality.mean or 0.0) - start
+    return point.worth - start
 
 
 def _points(difference: Difference) -> Difference:

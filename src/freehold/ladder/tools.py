@@ -104,17 +104,24 @@ class Models:
         self._embedders.clear()
 
 
+def _no_domain_before(_model: Model) -> tuple[float, ...]:
+    """Say that no domain was learnt before."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Continuation:
     """What a training goes on from: the adapter before it, and rows of the domains before it.
 
     `adapter` is a PEFT folder for the task's base. `past` rows were answered by base and adapter
     together, and found right by the scorer of their own task. `name` is the digest of both.
+    `past_scores` measures a model on dev rows of each domain before: the mean of each.
     """
 
     name: str
     adapter: Path
     past: tuple[TrainingRow, ...] = ()
+    past_scores: Callable[[Model], tuple[float, ...]] = _no_domain_before
 
 
 @dataclass(frozen=True)

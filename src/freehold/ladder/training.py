@@ -375,7 +375,7 @@ class _Training:
         after, digest = self.order.after, self._after_digest()
         if after is None or digest is None:
             return self.tools, rung
-        waiting = Continuation(name=digest, adapter=after)
+        waiting = Continuation(name=digest, adapter=after, past_scores=self._past_scores)
         tools = replace(self.tools, after=waiting)
         tools = replace(
             tools, after=replace(waiting, past=self.chain.rehearsal(tools.start(), self.past))
@@ -389,6 +389,14 @@ class _Training:
             return _joined(inner_build(variant, given, dev_scores), after, given)
 
         return tools, replace(rung, variants=variants, build=build)
+
+    def _past_scores(self, model: Model) -> tuple[float, ...]:
+        """Return the mean score of a model on the dev rows of each domain before."""
+        runs = [
+            self.chain.asked(model, domain, domain.dev, phase="choosing on dev")
+            for domain in self.past
+        ]
+        return tuple(sum(run.scores.values()) / max(len(run.results), 1) for run in runs)
 
     def _choose(self, rung: Rung, shop: Workshop) -> tuple[BuildRecord, Model]:
         """Build every variant, and take the best on dev; the first of equals."""

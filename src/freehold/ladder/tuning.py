@@ -21,7 +21,7 @@ from freehold.core.measure import Frontier, FrontierPoint
 from freehold.core.outcome import Scored
 from freehold.core.record import Record, digest_json, short
 from freehold.core.sections import TuneSpec
-from freehold.evaluate.operating_point import choose, frontier_point
+from freehold.evaluate.operating_point import choose, frontier_point, overall_quality
 from freehold.evaluate.probes import (
     MAX_TOKENS,
     Probe,
@@ -291,6 +291,8 @@ class _Examination:
         if found is not None:
             return found
         start = result.dev_curve[0].value if result.dev_curve else 0.0
+        before = self._past_scores(self._order.base)
+        start = overall_quality(start, before) if before else start
         with scaled(_size_zero(self._order, trained), trained) as update:
             points = self._points(update)
         limits = self._limits(self._base_on(self._looks.choice_items))
@@ -317,9 +319,14 @@ class _Examination:
                     after=read_probes(model, probes),
                     limits=limits,
                     rng=np.random.default_rng(PROBE_SEED),
+                    past=self._past_scores(model),
                 )
             )
         return tuple(points)
+
+    def _past_scores(self, model: Model) -> tuple[float, ...]:
+        after = self._tools.after
+        return () if after is None else after.past_scores(model)
 
     def _limits(self, before: Sequence[ProbeResult]) -> tuple[float, float]:
         """Return how many points may be lost, on average and in one family.
