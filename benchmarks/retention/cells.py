@@ -27,7 +27,9 @@ LADDER_OF = {
 }
 SINGLE_ARMS = ("naive", "ours", "trl", "osf", "self")
 WITH_GRID = ("naive", "ours", "self")
-"""Arms whose update is also measured at the size that the rule chooses."""
+"""Arms whose update is also measured at the size that the rule chooses; of naive that of the first seed."""
+PROBES = 100
+"""Probes of each family that the tables are made from; some lines hold more."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Sizes:
     dev: int = 200
     test: int = 600
     sequence_test: int = 400
-    probes: int = 200
+    probes: int = 100
     pool: int = 1400
     seeds: int = 3
 
@@ -177,6 +179,15 @@ def unpack(packed: Found) -> list[float]:
     if "scores" in packed:
         return [float(score) for score in packed["scores"]]
     return [float(bit) for bit in f"{int(packed['bits'], 16):b}"[1:]]
+
+
+def first_of_each(scores: Sequence[float], families: int, count: int) -> list[float]:
+    """Return the scores of the first `count` probes of each family; a family's probes stand together.
+
+    Probes of a seed begin alike however many are drawn, so lines with more of them hold those of lines with fewer.
+    """
+    each = len(scores) // families
+    return [s for place, s in enumerate(scores) if place % each < count]
 
 
 def read_lines(files: Iterable[Path]) -> dict[str, Found]:

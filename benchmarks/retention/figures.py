@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from cells import ORDERS, Found, unpack
+from cells import ORDERS, PROBES, Found, first_of_each, unpack
 from numpy.typing import NDArray
 
 from freehold.core.measure import Estimate
@@ -49,14 +49,19 @@ class Compared:
     forgetting_removed: Figure
 
 
-def scores_of(lines: Sequence[Found], variant: str) -> ArmScores:
+def probes_of(packed: Found, families: Sequence[str]) -> Floats:
+    """Return the scores of the probes that tables are made from."""
+    return np.array(first_of_each(unpack(packed), len(families), PROBES))
+
+
+def scores_of(lines: Sequence[Found], variant: str, *, families: Sequence[str]) -> ArmScores:
     """Return the scores of lines of one arm; `variant` is `whole` or `chosen`."""
     measured = [
         line["measured"][f"{1.0 if variant == 'whole' else line['chosen']:g}"] for line in lines
     ]
     return ArmScores(
         quality_SI=100 * np.array([unpack(one["quality"]) for one in measured]),
-        probes_SP=100 * np.array([unpack(one["probes"]) for one in measured]),
+        probes_SP=100 * np.array([probes_of(one["probes"], families) for one in measured]),
     )
 
 
@@ -180,13 +185,15 @@ def sequence(
     cells = [
         _cell(0, name, np.array(unpack(start["test"][name]))[: count[name]]) for name in domains
     ]
-    families, per = start["families"], start["probes_of_a_family"]
-    general = _families(0, np.array(unpack(start["test_probes"])), families=families, per=per)
+    families = start["families"]
+    first = probes_of(start["test_probes"], families)
+    per = len(first) // len(families)
+    general = _families(0, first, families=families, per=per)
     for stage, lines in enumerate(last, start=1):
         for name in domains:
             scores = np.mean([unpack(line["quality"][name]) for line in lines], axis=0)
             cells.append(_cell(stage, name, scores))
-        probes = np.mean([unpack(line["probes"]) for line in lines], axis=0)
+        probes = np.mean([probes_of(line["probes"], families) for line in lines], axis=0)
         general.extend(_families(stage, probes, families=families, per=per))
     matrix = TransferMatrix(
         stages=("base", *domains), domains=domains, cells=tuple(cells), general=tuple(general)

@@ -33,6 +33,7 @@ from cells import (  # noqa: E402
     Found,
     Sizes,
     best_factor,
+    first_of_each,
     ladder_ids,
     plan,
     read_lines,
@@ -217,8 +218,10 @@ class Run:
         domain = ORDERS[cell.place][cell.stage - 1] if cell.kind == "stage" else cell.place
         known: Found = {}
         if f"start/{cell.base}" in self.found:
-            packed = self.found[f"start/{cell.base}"]["dev_probes"]
-            known["dev_probes"] = [bool(bit) for bit in unpack(packed)]
+            start = self.found[f"start/{cell.base}"]
+            kinds = len(start["families"])
+            read = first_of_each(unpack(start["dev_probes"]), kinds, self.sizes.probes)
+            known["dev_probes"] = [bool(bit) for bit in read]
         if cell.kind != "ladder":
             ladder = ladder_ids(cell.base, domain, cell.arm)
             is_known = all(name in self.found for name in ladder)

@@ -11,6 +11,7 @@ from figures import (
     Compared,
     Figure,
     compare,
+    probes_of,
     removed_at_equal_gain,
     scores_of,
     sequence,
@@ -46,7 +47,7 @@ def write_table(found: Mapping[str, Found], file: Path) -> None:
 
 
 def _of_base(base: str, start: Found, lines: Sequence[Found]) -> str:
-    probes = unpack(start["test_probes"])
+    probes = probes_of(start["test_probes"], start["families"])
     pool = start["pool"]
     parts = [
         f"## {base}",
@@ -99,10 +100,10 @@ def _domain(
         if not own:
             continue
         compared = compare(
-            scores_of(own, variant),
-            scores_of(naive, "whole"),
+            scores_of(own, variant, families=start["families"]),
+            scores_of(naive, "whole", families=start["families"]),
             base_quality_I=quality,
-            base_probes_P=100 * np.array(unpack(start["test_probes"])),
+            base_probes_P=100 * probes_of(start["test_probes"], start["families"]),
             families=start["families"],
             rng=np.random.default_rng(SEED),
         )
@@ -280,7 +281,7 @@ def _matrix(arm: str, start: Found, *, own: Sequence[Found], domains: Sequence[s
         "| after | " + " | ".join(domains) + " | general |",
         "|---" * (len(domains) + 2) + "|",
     ]
-    probes = 100 * np.mean(unpack(start["test_probes"]))
+    probes = 100 * np.mean(probes_of(start["test_probes"], start["families"]))
     first = [100 * np.mean(unpack(start["test"][n])[: own[0]["quality"][n]["n"]]) for n in domains]
     rows.append("| base | " + " | ".join(f"{value:.1f}" for value in [*first, probes]) + " |")
     for stage, name in enumerate(domains, start=1):
@@ -288,7 +289,9 @@ def _matrix(arm: str, start: Found, *, own: Sequence[Found], domains: Sequence[s
         values = [
             100 * np.mean([unpack(line["quality"][domain]) for line in lines]) for domain in domains
         ]
-        values.append(100 * np.mean([unpack(line["probes"]) for line in lines]))
+        values.append(
+            100 * np.mean([probes_of(line["probes"], start["families"]) for line in lines])
+        )
         rows.append(f"| {name} | " + " | ".join(f"{value:.1f}" for value in values) + " |")
     return [*rows, ""]
 

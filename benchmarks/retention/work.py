@@ -38,6 +38,8 @@ LIMITS = (1.0, 3.0)
 DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
 POOL_SEED = 7
 SELF_POOL = 512
+MOST_PROBES = 200
+"""Probes of each family that no replayed prompt may ask, whatever number is read."""
 PAST_BUFFER = 0.1
 PAST_PASS_SCORE = 0.99
 DOMAIN_KL_ROWS = 64
@@ -137,7 +139,7 @@ class Worker:
     def _ladder(self, cell: Cell, bench: Bench, known: Found) -> Found:
         domain = self.domain(cell.place)
         trained = ARMS[cell.arm](bench.lab, self._setting(cell, bench, domain, factor=cell.factor))
-        (point,) = bench.points(trained.update, [domain], known, grid=(1.0,))
+        point = bench.point(trained.update, domain, known)
         return {**_facts(trained), "dev_quality": _size(point)["quality"], "dev_size": _size(point)}
 
     def _single(self, cell: Cell, bench: Bench, known: Found) -> Found:
@@ -148,7 +150,7 @@ class Worker:
         trained = ARMS[cell.arm](lab, setting)
         line: Found = {**_facts(trained), "factor": known["factor"], "measured": {}}
         scales = [1.0]
-        if cell.arm in WITH_GRID:
+        if cell.arm in WITH_GRID and (cell.arm != "naive" or cell.seed == 0):
             began = time.perf_counter()
             found = bench.frontier(trained.update, [domain], known)
             line |= {**_chosen(found), "choice_seconds": round(time.perf_counter() - began, 2)}
@@ -163,8 +165,9 @@ class Worker:
                 "kl_general": bench.general_divergence(),
                 "kl_domain": lab.divergence(domain_logprobs, kl_rows),
             }
-        lab.put(trained.update)
-        line["generated_agreement"] = lab.generated_agreement(bench.test_probes)
+        if cell.seed == 0:
+            lab.put(trained.update)
+            line["generated_agreement"] = lab.generated_agreement(bench.test_probes)
         return line
 
     def _stage(self, cell: Cell, bench: Bench, known: Found) -> Found:
@@ -273,7 +276,7 @@ class Bench:
 
     def prepare(self) -> None:
         """Compute, on the untouched base, what later weights are compared with."""
-        _ = (self.pool, self.self_pool, self._kl_reference)
+        _ = (self.pool, self._kl_reference)
 
     @property
     def pool_seconds_and_size(self) -> Found:
@@ -312,38 +315,47 @@ class Bench:
     def frontier(
         self, update: Mapping[str, Tensor], domains: Sequence[Domain], known: Found
     ) -> Frontier:
-        """Return every size of an update, and Freehold's choice; domains have as many dev rows each."""
-        points = self.points(update, domains, known, grid=GRID)
-        return choose(points, start=points[0].quality.mean or 0.0, limits=LIMITS)
+        """Return the sizes of an update that decide, and Freehold's choice; domains have as many dev rows each.
 
-    def points(
-        self,
-        update: Mapping[str, Tensor],
-        domains: Sequence[Domain],
-        known: Found,
-        *,
-        grid: Sequence[float],
-    ) -> list[FrontierPoint]:
-        """Return what each size of an update gains and loses on dev."""
-        found: list[FrontierPoint] = []
-        for scale in grid:
-            self.lab.put(update, scale)
-            scores = {
-                f"{domain.name}/{place}": score
-                for domain in domains
-                for place, score in enumerate(self.lab.quality(domain, domain.dev))
-            }
-            found.append(
-                frontier_point(
-                    scale,
-                    scores,
-                    before=_results(self.dev_probes, known["dev_probes"]),
-                    after=_results(self.dev_probes, self.lab.probes(self.dev_probes)),
-                    limits=LIMITS,
-                    rng=np.random.default_rng(0),
-                )
-            )
-        return found
+        The task is asked at every size; probes are read from the best size down, until one is within the
+        bar. What is left out is worse on the task, so the choice is that among all sizes.
+        """
+        scores = {scale: self._scores(update, domains, scale) for scale in GRID}
+        start = _mean(scores[0.0])
+        points: list[FrontierPoint] = []
+        for scale in sorted(GRID, key=lambda one: (-_mean(scores[one]), -one)):
+            point = self._point(update, scale, scores=scores[scale], known=known)
+            points.append(point)
+            if point.is_feasible and point.worth > start:
+                break
+        return choose(points, start=start, limits=LIMITS)
+
+    def point(self, update: Mapping[str, Tensor], domain: Domain, known: Found) -> FrontierPoint:
+        """Return what the whole update gains and loses on dev."""
+        return self._point(update, 1.0, scores=self._scores(update, [domain], 1.0), known=known)
+
+    def _scores(
+        self, update: Mapping[str, Tensor], domains: Sequence[Domain], scale: float
+    ) -> dict[str, float]:
+        self.lab.put(update, scale)
+        return {
+            f"{domain.name}/{place}": score
+            for domain in domains
+            for place, score in enumerate(self.lab.quality(domain, domain.dev))
+        }
+
+    def _point(
+        self, update: Mapping[str, Tensor], scale: float, *, scores: dict[str, float], known: Found
+    ) -> FrontierPoint:
+        self.lab.put(update, scale)
+        return frontier_point(
+            scale,
+            scores,
+            before=_results(self.dev_probes, known["dev_probes"]),
+            after=_results(self.dev_probes, self.lab.probes(self.dev_probes)),
+            limits=LIMITS,
+            rng=np.random.default_rng(0),
+        )
 
     def _pool(self, kind: str, prompts: int, seed: int) -> tuple[TrainingRow, ...]:
         file = self._pool_file(kind)
@@ -358,7 +370,9 @@ class Bench:
     def _make_pool(self, kind: str, prompts: int, seed: int) -> None:
         file = self._pool_file(kind)
         held_out = {
-            _plain(probe.messages[-1].content) for probe in (*self.dev_probes, *self.test_probes)
+            _plain(probe.messages[-1].content)
+            for seed in (DEV_PROBE_SEED, TEST_PROBE_SEED)
+            for probe in probe_items(MOST_PROBES, seed)
         }
         began = time.perf_counter()
         make = self_prompts if kind == "self" else replay_pool
@@ -383,6 +397,10 @@ def pool_file(work: Path, base: str, kind: str) -> Path:
 def state_file(work: Path, cell: Cell) -> Path:
     """Return where the weights after a stage are kept for the next one."""
     return work / "states" / f"{cell.id.replace('/', '-')}.safetensors"
+
+
+def _mean(scores: Mapping[str, float]) -> float:
+    return sum(scores.values()) / len(scores)
 
 
 def _plain(text: str) -> str:

@@ -14,6 +14,7 @@ from freehold.train.soft import (
     collate_soft,
     kl_from_teacher,
     mean_divergence,
+    sharpened,
     soft_rows,
 )
 
@@ -101,3 +102,24 @@ def test_the_mean_divergence_is_per_position_over_all_batches(network_of: Networ
     assert mean_divergence(student, parts) == pytest.approx(wanted, rel=1e-3)
     assert mean_divergence(student, []) == 0.0
     assert math.isfinite(wanted)
+
+
+@pytest.mark.parametrize("temperature", [0.25, 0.5, 1.0])
+def test_sharpening_is_softmax_at_a_temperature_where_every_token_is_kept(
+    network_of: NetworkOf, temperature: float
+) -> None:
+    teacher = network_of("llama")
+    (row,) = soft_rows(teacher, ROWS[:1], top_k=VOCABULARY, batch_tokens=40)
+    sharp = sharpened(row, first=3, temperature=temperature)
+    assert torch.equal(sharp.top_logprobs_NK[:3], row.top_logprobs_NK[:3])
+    own = sharp.top_logprobs_NK[3:]
+    wanted = torch.log_softmax(row.top_logprobs_NK[3:] / temperature, -1)
+    assert torch.allclose(own, wanted, atol=1e-4)
+
+
+def test_sharpening_keeps_the_order_and_raises_the_first(network_of: NetworkOf) -> None:
+    (row,) = soft_rows(network_of("llama"), ROWS[:1], top_k=8, batch_tokens=40)
+    sharp = sharpened(row, first=0, temperature=0.5).top_logprobs_NK
+    assert (sharp[:, :-1] >= sharp[:, 1:]).all()
+    assert (sharp[:, 0] > row.top_logprobs_NK[:, 0]).all()
+    assert torch.allclose(sharp.exp().sum(-1), row.top_logprobs_NK.exp().sum(-1))

@@ -208,17 +208,20 @@ class RetentionSpec(Record):
 
     `replay` is the share of a step's tokens that are the base's own answers to prompts that it asks
     itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
-    that holds `kl_budget` (nats per token). `past` is the share of tokens from earlier domains.
+    that holds `kl_budget` (nats per token). The base's answers are held on to at `temperature`: below 1,
+    surer than it was, so that what it says first stays first. `past` is the share of tokens from earlier
+    domains.
     `scale` chooses the size of the update on dev afterwards, so that the upper bound of the mean loss
     of general ability is at most `points` (of 100), and the loss of each family at most `family_points`.
     Left out, they are what `bar.kept` allows, and three times that.
     """
 
     replay: Annotated[float, Field(ge=0, le=0.5)] = 0.2
-    weight: Positive = 1.0
+    weight: Positive = 3.0
     kl_budget: Positive = 0.05
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
+    temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
     points: Positive | None = None
@@ -234,9 +237,9 @@ class TuneSpec(Record):
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
     kind: TunedKind = "lora"
-    r: AtLeastOne = 16
+    r: AtLeastOne = 32
     alpha: Positive | None = None
-    targets: Literal["all_linear", "mlp", "attention"] = "all_linear"
+    targets: Literal["all_linear", "mlp", "attention"] = "mlp"
     learning_rate: Positive | None = None
     epochs: Positive | None = None
     batch_tokens: AtLeastOne | None = None

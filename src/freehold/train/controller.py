@@ -17,7 +17,7 @@ RAISE = 1.3
 LOWER = 0.8
 LEAST_WEIGHT, MOST_WEIGHT = 0.3, 3.0
 SHARE_STEP = 0.05
-MOST_SHARE_FACTOR = 1.5
+MOST_SHARE_FACTOR = 1.25
 COMFORT = 0.5
 """Below this share of the budget the controller lets go."""
 

@@ -28,6 +28,7 @@ from freehold.train.soft import (
     collate_soft,
     kl_from_teacher,
     mean_divergence,
+    sharpened,
     soft_rows,
 )
 
@@ -91,9 +92,14 @@ def retention(
         base.loaded.network.module, rows, top_k=spec.top_k, batch_tokens=SOFT_BATCH_TOKENS
     )
     watched = min(HELD_OUT_MOST, int(HELD_OUT_SHARE * len(rows)))
+    answers = [row.answer_start for row in encoded.rows.values()][watched:]
+    general_rows = [
+        sharpened(soft, first=answer - soft.row.answer_start, temperature=spec.temperature)
+        for soft, answer in zip(with_targets[watched:], answers, strict=True)
+    ]
     return Retention(
         spec=spec,
-        general=_by_length(with_targets[watched:]),
+        general=_by_length(general_rows),
         watched=with_targets[:watched],
         past=_by_length(past),
     )

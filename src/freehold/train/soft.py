@@ -8,7 +8,7 @@ memory. Shapes: N positions that carry loss, K kept tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,25 @@ def soft_rows(
         for index, row_ids, row_values in zip(indices, ids, values, strict=True):
             found[index] = SoftRow(rows[index], row_ids.clone(), row_values.clone())
     return tuple(found[index] for index in range(len(rows)))
+
+
+def sharpened(row: SoftRow, *, first: int, temperature: float) -> SoftRow:
+    """Return the row with its kept tokens at p^(1/T), with the same mass together, from position `first` on.
+
+    Below 1 the teacher is surer of what it says most, so that a student that moves a little still says
+    the same. The tail stays as it is. With 1 nothing changes.
+
+    Args:
+        row: with soft targets at N positions.
+        first: the first position that is sharpened, counted among the N.
+        temperature: T, above 0.
+    """
+    if temperature == 1:
+        return row
+    own_NK = row.top_logprobs_NK[first:]
+    mass_N1 = own_NK.logsumexp(-1, keepdim=True)
+    sharp_NK = torch.log_softmax(own_NK / temperature, dim=-1) + mass_N1
+    return replace(row, top_logprobs_NK=torch.cat([row.top_logprobs_NK[:first], sharp_NK]))
 
 
 def collate_soft(rows: Sequence[SoftRow], names: Sequence[str], device: torch.device) -> SoftBatch:
