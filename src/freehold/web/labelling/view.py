@@ -118,7 +118,7 @@ def _agreement_words(found: Agreement) -> str:
         return "two people must answer the same rows"
     if found.alpha is None:
         return "only one answer was ever given"
-    return "Krippendorff's alpha, 95 % interval, rows that two people answered"
+    return "with its 95 % interval, over the rows that two people answered"
 
 
 def steps(seen: Seen, labeller: str, items: Mapping[str, Item]) -> tuple[Item, ...]:
@@ -145,7 +145,7 @@ def card(work: Work, seen: Seen, *, labeller: str, item: Item, place: str) -> Ca
         choices=_choices(work, suggestion, mine),
         proposal=_text(proposed),
         suggestion=_text(suggestion.answer) if suggestion is not None else None,
-        percent=_percent(suggestion.probability) if suggestion is not None else "",
+        percent=_sureness(work, suggestion),
         suggested_by=suggestion.by if suggestion is not None else "",
         given=_text(item.given),
         mine=_text(mine),
@@ -158,6 +158,13 @@ def card(work: Work, seen: Seen, *, labeller: str, item: Item, place: str) -> Ca
 
 def _text(answer: JsonValue) -> str | None:
     return None if answer is None else answer_text(answer)
+
+
+def _sureness(work: Work, suggestion: Suggestion | None) -> str:
+    """Return how probable a suggestion is; nothing for free text, where it is that of a token on average."""
+    if suggestion is None or work.output.kind == "text":
+        return ""
+    return _percent(suggestion.probability)
 
 
 def _percent(probability: float | None) -> str:
