@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Generator, Iterable, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from freehold.web.labelling.app import labelling_app
 from freehold.web.labelling.desk import Desk, Work
 from freehold.web.listening import address_of, open_port, port_of, server_of
 
+SECONDS = 10.0
 QUEUES = ("billing", "refunds", "sales", "tech")
 TEXTS = (
     ("I was charged twice for my invoice", "billing"),
@@ -130,6 +132,15 @@ class Clock:
     def __call__(self) -> datetime:
         self.now += timedelta(seconds=1)
         return self.now
+
+
+def wait_until(desk: Desk, is_so: Callable[[Desk], bool]) -> None:
+    """Wait for the thread of suggestions; fails after some seconds."""
+    for _ in range(int(SECONDS * 100)):
+        if is_so(desk):
+            return
+        time.sleep(0.01)
+    raise TimeoutError("it did not come")
 
 
 @contextmanager
