@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from freehold.report import numbers
 from freehold.report.lines import Line, Look, Span, labelled, line, render, width
 
-KEYS = "a accept · e edit · s skip · f flag · u undo"
+KEYS = "a accept · e edit · s skip · u undo"
 
 
 def opening(

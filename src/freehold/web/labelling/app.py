@@ -235,7 +235,7 @@ class _Pages:
                 card = self._card(session, place, item)
                 card = replace(card, typed=text, problem=str(problem), note=note)
                 return self._card_page(session, place, card, status=422)
-            act = _act_of(place.seen, item, answer)
+            act = act if act == "accept" else _act_of(place.seen, item, answer)
         decision = self._desk.decide(session.person, item.key, act=act, answer=answer, note=note)
         session.said = view.said(decision)
         return _to(self._following(session, place, item))

@@ -4,26 +4,34 @@
 const POLL_MILLISECONDS = 2000;
 const page = document.getElementById("page");
 let isBusy = false;
+let turn = 0;
 
 const find = (selector) => page.querySelector(selector);
 const isTyping = (target) => target.matches("textarea, input:not([type=hidden])");
 
 // The page ------------------------------------------------------------------------------------
 
+// A key that is pressed while an answer is on its way does nothing: it would decide about a row that
+// nobody has seen. A quiet refresh stops no key, and gives way to whatever is done meanwhile.
 async function load(address, options, isQuiet = false) {
   if (isBusy) return;
-  isBusy = true;
-  page.setAttribute("aria-busy", "true");
+  isBusy = !isQuiet;
+  const mine = ++turn;
+  page.setAttribute("aria-busy", String(isBusy));
   try {
     const response = await fetch(address, options);
-    show(await response.text(), isQuiet);
+    const html = await response.text();
+    if (mine !== turn || (isQuiet && !isUntouched())) return;
+    show(html, isQuiet);
     const item = find("main[data-item]")?.dataset.item;
     history.replaceState(null, "", item ? addressOf(item) : response.url);
   } catch {
     document.getElementById("gone").hidden = false;
   } finally {
-    isBusy = false;
-    page.removeAttribute("aria-busy");
+    if (mine === turn) {
+      isBusy = false;
+      page.removeAttribute("aria-busy");
+    }
   }
 }
 
@@ -31,13 +39,25 @@ const addressOf = (item) => `/?item=${encodeURIComponent(item)}`;
 
 function show(html, isQuiet) {
   const fresh = new DOMParser().parseFromString(html, "text/html");
+  if (isQuiet) return refresh(fresh);
   page.replaceChildren(...fresh.getElementById("page").childNodes);
   document.title = fresh.title;
   mark(0, false);
-  if (isQuiet) return;
   const wrong = find("textarea[aria-invalid]");
   (wrong ?? find("h1"))?.focus({ preventScroll: !wrong });
   if (!wrong) window.scrollTo(0, 0);
+}
+
+// What others did is shown at once. A suggestion that is read already is not changed under the reader.
+function refresh(fresh) {
+  const held = page.contains(document.activeElement) ? document.activeElement.id : "";
+  const { revision } = fresh.querySelector("main").dataset;
+  const isRead = find("[data-testid=suggestion]") !== null;
+  for (const selector of isRead ? ["header", ".others"] : ["header", "main"]) {
+    find(selector).replaceWith(fresh.querySelector(selector));
+  }
+  find("main").dataset.revision = revision;
+  if (held) document.getElementById(held)?.focus({ preventScroll: true });
 }
 
 function submit(form, button) {
@@ -66,7 +86,7 @@ page.addEventListener("click", (event) => {
 // Keys ----------------------------------------------------------------------------------------
 
 function edit() {
-  const field = find("#find") ?? find("#answer") ?? find(".label.mine, .label.suggested, .label");
+  const field = ["#find", "#answer", ".label.mine", ".label.suggested", ".label"].map(find).find(Boolean);
   field?.focus();
   if (field?.id === "answer") field.setSelectionRange(field.value.length, field.value.length);
 }
