@@ -1,6 +1,7 @@
 import logging
 import string
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,9 @@ def test_alpha_is_that_of_an_independent_implementation(votes: Votes) -> None:
         assert found.alpha is None
         return
     data = [(who, i, frozenset(a)) for i, given in votes.items() for who, a in given.items()]
-    assert found.alpha == pytest.approx(AnnotationTask(data=data).alpha())
+    task: Any = AnnotationTask(data=data)
+    assert found.alpha is not None
+    assert found.alpha == pytest.approx(task.alpha())
     assert -1 <= found.low <= found.alpha <= found.high <= 1
 
 

@@ -92,6 +92,10 @@ def test_an_undo_brings_back_what_stood_before_and_touches_nobody_else() -> None
     assert now.last("ann") is None
 
 
+def edited(who: str, item: str, answer: str) -> tuple[str, str, Act, JsonValue]:
+    return who, item, "edit", answer
+
+
 @given(
     st.lists(
         st.tuples(
@@ -105,7 +109,7 @@ def test_an_undo_brings_back_what_stood_before_and_touches_nobody_else() -> None
 def test_undoing_everything_leaves_nothing_and_undoing_the_last_is_as_if_it_had_not_been(
     steps: Sequence[tuple[str, str, str]],
 ) -> None:
-    log = list(decided(*((who, item, "edit", answer) for who, item, answer in steps)))
+    log = list(decided(*(edited(*step) for step in steps)))
     if not log:
         return
     last = log[-1]

@@ -1,5 +1,7 @@
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,8 +148,7 @@ def test_probabilities_are_those_of_the_fitted_regression(
     from sklearn.linear_model import LogisticRegression
 
     rows = tuple(row for row in colours(80) if row.target in labels)
-    made = tools(LabelOutput(labels=labels))
-    made = Tools(**{**made.__dict__, "train": TrainSplit(examples=rows)})
+    made = replace(tools(LabelOutput(labels=labels)), train=TrainSplit(examples=rows))
     way = BASELINES["tfidf"]
     assert way.scores is not None
     found = way.scores(way.build(made).files, made).probabilities(rows)
@@ -155,8 +156,10 @@ def test_probabilities_are_those_of_the_fitted_regression(
     assert found.sum(axis=1) == pytest.approx(1)
     if len(labels) > 1:
         texts = [row.input for row in rows]
-        vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(texts)
-        head = LogisticRegression(C=10.0, max_iter=1000).fit(vectors, [row.target for row in rows])
+        vectorizer: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+        head: Any = LogisticRegression(C=10.0, max_iter=1000)
+        vectors = vectorizer.fit_transform(texts)
+        head.fit(vectors, [row.target for row in rows])
         assert found == pytest.approx(np.asarray(head.predict_proba(vectors)), abs=1e-5)
 
 

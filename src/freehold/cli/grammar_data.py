@@ -99,10 +99,13 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data label",
         arguments="[FILE]",
         summary="label rows in the browser, by keyboard",
-        about="Opens a page on this machine with a queue of rows, the most doubtful first: those of FILE that have\nno answer, or the training rows of this task, to be looked at again. FILE is never changed: ^C writes\ndata/labels.jsonl, and what people differ about to data/labels.disputed.jsonl. --json prints what\nstands and opens nothing.",
+        about="Opens a page on this machine with a queue of rows, the most doubtful first: those of\n"
+        "FILE that have no answer, or the training rows of this task, to be looked at again.\n"
+        "FILE is never changed: ^C writes data/labels.jsonl, and what people differ about to\n"
+        "data/labels.disputed.jsonl. --json prints what stands, and opens nothing.",
         examples=(
             ("freehold data label inbox.jsonl", "rows without an answer"),
-            ("freehold data label", "the task's training rows, the most doubtful first"),
+            ("freehold data label", "the training rows, doubtful first"),
             ("freehold data label inbox.jsonl --labels billing,refunds", "without a task.yaml"),
             ("freehold data label inbox.jsonl --export", "write what is labelled, open nothing"),
         ),
