@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freehold.cli.words import Verb
+from freehold.cli.words import Flag, Verb
 
 DATA_VERBS: tuple[Verb, ...] = (
     Verb(
@@ -99,8 +99,28 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data label",
         arguments="[FILE]",
         summary="label rows in the browser, by keyboard",
-        about="Opens a page on this machine with a queue of rows; exports JSON lines.",
-        examples=(("freehold data label", "the rows that matter most first"),),
+        about="Opens a page on this machine with a queue of rows, the most doubtful first: those of\n"
+        "FILE that have no answer, or the training rows of this task, to be looked at again.\n"
+        "FILE is never changed: ^C writes data/labels.jsonl, and what people differ about to\n"
+        "data/labels.disputed.jsonl. --json prints what stands, and opens nothing.",
+        examples=(
+            ("freehold data label inbox.jsonl", "rows without an answer"),
+            ("freehold data label", "the training rows, doubtful first"),
+            ("freehold data label inbox.jsonl --labels billing,refunds", "without a task.yaml"),
+            ("freehold data label inbox.jsonl --export", "write what is labelled, open nothing"),
+        ),
+        flags=(
+            Flag(
+                ("--labeller",),
+                "who labels in the first browser that opens the page",
+                kind="text",
+                value="NAME",
+            ),
+            Flag(("--labels",), "the labels to choose from", kind="text", value="A,B,..."),
+            Flag(("--blind",), "make no suggestions, so that labellers are not led"),
+            Flag(("--export",), "write what is labelled, and open no page"),
+            Flag(("--no-open",), "print the address, and open no browser"),
+        ),
         at_least=0,
         at_most=1,
         completes="file",

@@ -143,6 +143,15 @@ CODES: Mapping[str, str] = {
     "DAT-027": "No row of data.preferences can be used. A pair has a prompt, a chosen and a rejected answer"
     " that differ; a judged answer has a prompt, an answer and a label that is true or false.",
     "DAT-028": "Some rows of data.preferences were left out. Each has its reason and its row number.",
+    "DAT-100": "The log of labelling decisions, .freehold/labels/decisions.jsonl, is damaged in the middle. A last"
+    " line that a crash cut off is dropped by itself; a line before it is somebody's decision, and is not.",
+    "DAT-101": "No row of the file can be labelled. A row needs an input: a column with a known name, the one that"
+    " data.columns.input names, or a chat that ends with the user's turn.",
+    "DAT-102": "Two `freehold data label` run in one project, and one log takes one writer. Several people label in"
+    " one page, each in a browser of their own.",
+    "DAT-103": "There is nothing to export: no row has a decision yet.",
+    "DAT-105": "data/labels.jsonl was not written by Freehold, or is the file that is labelled. Freehold writes"
+    " labels there and never over a file of yours; move it away. With -y it is overwritten unless it is the source.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

@@ -52,6 +52,23 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
+class LabelScores:
+    """A linear head: its labels, and their scores for examples [n, labels]."""
+
+    labels: tuple[str, ...]
+    score: Callable[[Sequence[Example]], NDArray[Any]]
+
+    def probabilities(self, examples: Sequence[Example]) -> NDArray[Any]:
+        """Return the probability of each label for each example [n, labels]; rows add up to 1.
+
+        Two labels stand as the scores -z and z of one logistic regression, which gives the second 1 / (1 + e^-z).
+        """
+        scores = self.score(examples) / (2 if len(self.labels) == 2 else 1)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+
+@dataclass(frozen=True)
 class PredictorAnswerer:
     """Answers with a predictor, in batches."""
 
@@ -76,11 +93,15 @@ class PredictorAnswerer:
 
 @dataclass(frozen=True)
 class Baseline:
-    """One way to answer without a model: build its files, and read them back."""
+    """One way to answer without a model: build its files, and read them back.
+
+    `scores` reads the linear head alone; None where there is none.
+    """
 
     needs_labels: bool
     build: Callable[[Tools], Built]
     load: Callable[[Files, Tools], Predictor]
+    scores: Callable[[Files, Tools], LabelScores] | None = None
 
 
 def _build_majority(tools: Tools) -> Built:
@@ -113,22 +134,25 @@ def _build_tfidf(tools: Tools) -> Built:
 
 
 def _load_tfidf(files: Files, tools: Tools) -> Predictor:
+    return _best_label(_tfidf_scores(files, tools))
+
+
+def _tfidf_scores(files: Files, tools: Tools) -> LabelScores:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     del tools
     vocabulary = json.loads(files["vocabulary.json"])
-    labels = json.loads(files["labels.json"])
     head = unpack_arrays(files["head.npz"])
     vectorizer = cast(
         Any, TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, vocabulary=vocabulary)
     )
     vectorizer.idf_ = head["idf"]
 
-    def predict(examples: Sequence[Example]) -> list[JsonValue]:
+    def score(examples: Sequence[Example]) -> NDArray[Any]:
         features = vectorizer.transform([text_of(example) for example in examples])
-        return _linear(features @ head["weights"].T, head, labels)
+        return np.asarray(features @ head["weights"].T) + head["bias"]
 
-    return predict
+    return LabelScores(tuple(json.loads(files["labels.json"])), score)
 
 
 def _build_embedding(tools: Tools) -> Built:
@@ -142,14 +166,17 @@ def _build_embedding(tools: Tools) -> Built:
 
 
 def _load_embedding(files: Files, tools: Tools) -> Predictor:
-    labels = json.loads(files["labels.json"])
+    return _best_label(_embedding_scores(files, tools))
+
+
+def _embedding_scores(files: Files, tools: Tools) -> LabelScores:
     head = unpack_arrays(files["head.npz"])
 
-    def predict(examples: Sequence[Example]) -> list[JsonValue]:
+    def score(examples: Sequence[Example]) -> NDArray[Any]:
         vectors = tools.embed([text_of(example) for example in examples])
-        return _linear(vectors @ head["weights"].T, head, labels)
+        return np.asarray(vectors @ head["weights"].T) + head["bias"]
 
-    return predict
+    return LabelScores(tuple(json.loads(files["labels.json"])), score)
 
 
 def _build_nearest(tools: Tools) -> Built:
@@ -177,8 +204,8 @@ def _load_nearest(files: Files, tools: Tools) -> Predictor:
 #: Every way to answer without a model. A new one is a pair of functions and a line here.
 BASELINES: Mapping[BaselineName, Baseline] = {
     "majority": Baseline(False, _build_majority, _load_majority),
-    "tfidf": Baseline(True, _build_tfidf, _load_tfidf),
-    "embedding": Baseline(True, _build_embedding, _load_embedding),
+    "tfidf": Baseline(True, _build_tfidf, _load_tfidf, _tfidf_scores),
+    "embedding": Baseline(True, _build_embedding, _load_embedding, _embedding_scores),
     "nearest": Baseline(False, _build_nearest, _load_nearest),
 }
 
@@ -234,11 +261,12 @@ def _fit_head(
     return {"weights": weights.astype(np.float32), "bias": bias.astype(np.float32)}, classes
 
 
-def _linear(
-    scores: Any, head: Mapping[str, NDArray[Any]], labels: Sequence[str]
-) -> list[JsonValue]:
-    best = (np.asarray(scores) + head["bias"]).argmax(axis=1)
-    return [labels[int(index)] for index in best]
+def _best_label(linear: LabelScores) -> Predictor:
+    def predict(examples: Sequence[Example]) -> list[JsonValue]:
+        best = linear.score(examples).argmax(axis=1)
+        return [linear.labels[int(index)] for index in best]
+
+    return predict
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any] | Floats]) -> bytes:

@@ -196,3 +196,15 @@ def percent(value: float) -> str:
     """Return a share as a whole percentage: `95 %`."""
     scaled = value * 100
     return f"{scaled:.0f} %" if abs(scaled - round(scaled)) < 0.05 else f"{scaled:.1f} %"
+
+
+def coefficient(value: float | None, low: float, high: float) -> str:
+    """Return a coefficient in [-1, 1] with its interval, in two digits: `0.91 [.84 .97]`."""
+    if value is None:
+        return UNKNOWN
+    return f"{value:.2f} [{_short(low)} {_short(high)}]"
+
+
+def _short(value: float) -> str:
+    text = f"{value:.2f}"
+    return text.replace("0.", ".", 1) if abs(value) < 0.995 else text

@@ -121,7 +121,7 @@ def page(
         element("meta", {"name": "referrer", "content": "no-referrer"}),
         again,
         element("title", {}, title),
-        Markup(f"<style>{tokens_css()}{drawing_css()}{_RULES.replace(chr(10), '')}</style>"),
+        Markup(f"<style>{base_css()}</style>"),
     )
     body = element(
         "body",
@@ -131,6 +131,11 @@ def page(
         foot,
     )
     return "<!doctype html>\n" + element("html", {"lang": "en"}, head, body) + "\n"
+
+
+def base_css() -> str:
+    """Return the style of every page: tokens for both themes, drawings, and the rules of the skeleton."""
+    return tokens_css() + drawing_css() + _RULES.replace("\n", "")
 
 
 def contents(sections: Sequence[Section]) -> Markup:

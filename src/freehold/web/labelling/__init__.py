@@ -1,0 +1,1 @@
+"""The labelling page: a queue of rows, answered by keyboard."""
