@@ -18,7 +18,7 @@ from freehold.data.documents import Passage
 from freehold.data.synthesis.admission import is_synthetic
 
 COPIED_SHARE = 0.9
-LEAST_SEEN = 5
+LEAST_DIFFERENT = 5
 _INSIDE_A_LIST = "[]"
 
 
@@ -47,21 +47,24 @@ class Material:
     def copied(self) -> frozenset[str]:
         """The fields of the answers whose values stand in the input or context of nearly every seed.
 
-        The answer as a whole is the field with the empty name. Labels are not copied.
+        The answer as a whole is the field with the empty name. Labels are not copied, and neither is a
+        field with few different values: its word may stand in every input by chance.
         """
         if isinstance(self.output, LabelOutput):
             return frozenset()
         seen: Counter[str] = Counter()
+        values: dict[str, set[str]] = {}
         found: Counter[str] = Counter()
         for seed in self.seeds:
             text = given_text(seed.input, seed.context)
             for path, value in leaves(seed.target):
                 seen[path] += 1
+                values.setdefault(path, set()).add(value)
                 found[path] += is_in(value, text)
         return frozenset(
             path
             for path, count in seen.items()
-            if count >= LEAST_SEEN and found[path] >= COPIED_SHARE * count
+            if len(values[path]) >= LEAST_DIFFERENT and found[path] >= COPIED_SHARE * count
         )
 
 

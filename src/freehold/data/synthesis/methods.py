@@ -26,7 +26,6 @@ from freehold.data.synthesis.material import (
     Order,
     answer_text,
     has_free_answers,
-    is_in,
     leaves,
     read_answer,
 )
@@ -195,8 +194,8 @@ def read_pair(raw: str, order: Order, output: Output) -> Draft | None:
     del order
     parts: dict[str, str] = {}
     marks = list(_PARTS.finditer(raw))
-    ends = [mark.start() for mark in marks[1:]] + [len(raw)]
-    for mark, end in zip(marks, ends, strict=True):
+    ends = [*(mark.start() for mark in marks[1:]), len(raw)]
+    for mark, end in zip(marks, ends, strict=False):
         parts.setdefault(mark.group(1).lower(), raw[mark.end() : end].strip())
     asked = parts.get("input", parts.get("question"))
     if asked is None or "answer" not in parts:
@@ -318,9 +317,7 @@ def _kept(material: Material, seed: Example) -> tuple[str, ...]:
     """Return the values of the answer that stand in the input, and must do so in other words too."""
     if _is_closed(material):
         return ()
-    return tuple(
-        dict.fromkeys(value for _, value in leaves(seed.target) if is_in(value, seed.input))
-    )
+    return tuple(dict.fromkeys(value for _, value in leaves(seed.target) if value in seed.input))
 
 
 def _listed(seeds: Sequence[Example]) -> str:
