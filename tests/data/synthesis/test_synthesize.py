@@ -249,6 +249,7 @@ def test_each_filter_gives_its_own_reason() -> None:
         "not_empty": entry(" ...  "),
         "length": entry("too short"),
         "valid": entry(fine, "nobody's label"),
+        "not_telling": entry("My lantern is broken, and that is answered with: tech"),
         "new": entry(given.seeds[4].input.upper()),
         "held_out": entry(held.held_out[0].input),
         "diverse": entry(f"Tonight {fine[:-10]} soon"),

@@ -21,12 +21,13 @@ from freehold.data.duplicates import find_duplicates
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import draw
 
-IN_TEST = "a synthetic row in the test file"
-REPEATS_HELD_OUT = "a synthetic row that repeats a held-out row"
-NEARLY_REPEATS_HELD_OUT = "a synthetic row that nearly repeats a held-out row"
-OF_HELD_OUT = "a synthetic row made from a row that is not for training"
-REPEATS_TRAINING = "a synthetic row that repeats a training row"
-OVER_SHARE = "a synthetic row over data.synthetic_share"
+_NOUN = "a synthetic row "
+IN_TEST = f"{_NOUN}in the test file"
+REPEATS_HELD_OUT = f"{_NOUN}that repeats a held-out row"
+NEARLY_REPEATS_HELD_OUT = f"{_NOUN}that nearly repeats a held-out row"
+OF_HELD_OUT = f"{_NOUN}made from a row that is not for training"
+REPEATS_TRAINING = f"{_NOUN}that repeats a training row"
+OVER_SHARE = f"{_NOUN}over data.synthetic_share"
 SYNTHETIC_DROPS = (
     *(IN_TEST, REPEATS_HELD_OUT, NEARLY_REPEATS_HELD_OUT),
     *(OF_HELD_OUT, REPEATS_TRAINING, OVER_SHARE),
@@ -87,10 +88,9 @@ def admit(snapshot: Snapshot, apart: Apart, *, most_share: float) -> Snapshot:
     reasons = _reasons(snapshot, apart)
     may = [example for example, reason in zip(apart.made, reasons, strict=True) if not reason]
     kept, over = _capped(may, len(snapshot.train), most_share=most_share, seed=snapshot.seed)
-    refused = (
-        *(_drop(e, why) for e, why in zip(apart.made, reasons, strict=True) if why),
-        *(_drop(example, OVER_SHARE) for example in over),
-    )
+    refused = [_drop(e, why) for e, why in zip(apart.made, reasons, strict=True) if why]
+    refused.extend(_drop(example, OVER_SHARE) for example in over)
+    refused.sort(key=lambda drop: (drop.source, drop.row))
     train = _in_order((*snapshot.train.examples, *_with_free_ids(kept, snapshot)), snapshot.seed)
     return snapshot.model_copy(
         update={
@@ -155,13 +155,19 @@ def left_out(snapshot: Snapshot) -> tuple[Problem, ...]:
     return (
         Problem(
             code="DAT-091",
-            message=f"{len(drops):,} {noun} left out of training",
+            message=f"{len(drops):,} {noun} left out of training: {_shortly(drops)}",
             level="warning",
             where=Where(file=drops[0].source, row=drops[0].row or None),
             help=help,
             cause=drops_as_causes(drops),
         ),
     )
+
+
+def _shortly(drops: Sequence[Drop]) -> str:
+    """Return the reasons with their counts, without the words that all of them begin with."""
+    counts = Counter(drop.reason.removeprefix(_NOUN) for drop in drops)
+    return ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
 
 
 def most_rows(training_rows: int, most_share: float) -> int | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from freehold.core.snapshot import Example
+from freehold.core.task import LabelOutput
 from freehold.data.duplicates import find_duplicates, normalise
 from freehold.data.overlap import Overlap
 from freehold.data.synthesis.material import (
@@ -41,6 +42,8 @@ _EDGE = 0.02
 LEAST_NEW = 0.3
 """The share of a row's runs of three words that no row before it has."""
 RUN = 3
+NAMED_SHARE = 0.05
+"""Where fewer of a label's real inputs name the label, a new one that does gives it away."""
 PARAPHRASE = 0.94
 SAME = 0.97
 _SUPPORTED_WORDS = 0.8
@@ -188,6 +191,21 @@ def _valid(entry: Entry, bench: Bench) -> bool:
     return bench.valid(_draft(entry).target)
 
 
+def _not_telling(entry: Entry, bench: Bench) -> bool:
+    """Hold back an input that names its own label where real inputs do not: a cue that never comes."""
+    if not isinstance(bench.material.output, LabelOutput):
+        return True
+    label = answer_text(_draft(entry).target)
+    if not _names(_draft(entry).input, label):
+        return True
+    seeds = bench.material.by_answer.get(label, ())
+    return sum(_names(seed.input, label) for seed in seeds) >= NAMED_SHARE * max(1, len(seeds))
+
+
+def _names(text: str, label: str) -> bool:
+    return f" {normalise(label)} " in f" {normalise(text)} "
+
+
 def _values(entry: Entry, bench: Bench) -> bool:
     """Hold values that answers copy from inputs: those of the seed, and those of the new answer."""
     draft = _draft(entry)
@@ -297,6 +315,7 @@ FILTERS: Mapping[str, Filter] = {
     "not_empty": Filter("the input is empty", _each(_not_empty)),
     "length": Filter("much shorter or longer than real rows", _each(_length)),
     "valid": Filter("the answer is not one that the task allows", _each(_valid)),
+    "not_telling": Filter("it names its own answer, as real rows do not", _each(_not_telling)),
     "values": Filter("a value of the answer is not in the input", _each(_values)),
     "supported": Filter("the passage does not support it", _each(_supported)),
     "new": Filter("it repeats a real row or an earlier new one", _new),
