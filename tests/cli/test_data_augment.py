@@ -53,7 +53,7 @@ def test_copies_go_to_a_new_file_that_a_climb_trains_on(
     quick = ["-s", "ladder.rungs=[baseline]", "-s", "ladder.baseline.try=[tfidf]"]
     assert main(["climb", *given, *quick, "--json"]) == 0
     capsys.readouterr()
-    assert main(["report", "--format", "md"]) == 0
+    assert main(["report", "--format", "html"]) == 0
     assert "training rows (50.0 %) are synthetic" in capsys.readouterr().out
 
 

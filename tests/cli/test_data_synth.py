@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from tests.models.tiny import save_model
 
 from freehold.cli.main import main
 from freehold.cli.shapes import SYNTH_SCHEMA
@@ -18,7 +19,6 @@ TOPICS = {
 THINGS = (
     *("a kettle", "the blue lamp", "two garden chairs", "my bicycle", "the piano lessons"),
     *("an old camera", "the camping tent", "a box of tea", "the ferry to Turku", "a winter coat"),
-    *("the museum pass", "ten light bulbs", "a wooden table", "the radio", "my library card"),
 )
 
 
@@ -52,14 +52,14 @@ def test_a_plan_is_printed_before_anything_is_asked(
 def test_the_bundled_model_writes_some_rows_and_typed_again_pays_for_nothing(
     task: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["data", "synth", "--count", "3", "--most-calls", "64", "--judge", "none"]
+    words = ["data", "synth", "--count", "3", "--most-calls", "40", "--judge", "none"]
     words += ["--rejected", "rejected.jsonl", "-y"]
     before = (task / "examples.jsonl").read_bytes()
     assert main([*words, "--json"]) == 0
     shape = json.loads(capsys.readouterr().out)
     jsonschema.validate(shape, dict(SYNTH_SCHEMA))
     assert shape["teacher"]["licence"] == "Apache-2.0"
-    assert shape["calls"] == shape["paid"] <= 64
+    assert shape["calls"] == shape["paid"] <= 40
     assert 1 <= shape["written"] <= 3
     lines = (task / "data/synthetic.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(text) for text in lines]
@@ -87,17 +87,19 @@ def test_the_bundled_model_writes_some_rows_and_typed_again_pays_for_nothing(
     )
 
 
-def test_where_nothing_passes_it_says_why_and_writes_no_rows(
-    task: Path, capsys: pytest.CaptureFixture[str]
+def test_a_teacher_that_can_write_nothing_is_an_error_with_the_reasons(
+    task: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = ["data", "synth", "--count", "1", "--most-calls", "8", "--judge", "none"]
-    assert main([*words, "-s", "instruction=Route it.", "--method", "paraphrase"]) in {0, 2}
-    capsys.readouterr()
-    words = ["data", "synth", "--count", "1", "--most-calls", "1"]
-    assert main(words) == 2
+    folder = save_model(tmp_path / "untrained")
+    words = ["data", "synth", "--teacher", str(folder), "--judge", "none", "--most-calls", "8"]
+    assert main([*words, "--rejected", "rejected.jsonl"]) == 2
     err = capsys.readouterr().err
-    assert "error[DAT-090]" in err
-    assert "none of the 0 rows" in err
+    assert "error[DAT-090]: none of the 8 rows that" in err
+    assert "cause: " in err
+    assert len((task / "rejected.jsonl").read_text(encoding="utf-8").splitlines()) == 8
+    assert not (task / "data").exists()
+    assert main([*words, "--dry-run"]) == 0
+    assert "unknown (nowhere)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,7 @@ def test_where_nothing_passes_it_says_why_and_writes_no_rows(
         (("--teacher", "no-such-folder"), "MDL-008"),
         (("--out", "examples.jsonl"), "USE-007"),
         (("--out", "rows.csv"), "USE-006"),
+        (("--most-calls", "3"), "USE-006"),
     ],
 )
 def test_what_is_missing_is_said_before_a_call_is_paid_for(

@@ -247,6 +247,7 @@ def test_each_filter_gives_its_own_reason() -> None:
         "willing": entry("I'm sorry, but I cannot write that for anybody at all"),
         "readable": unread,
         "not_empty": entry(" ...  "),
+        "legible": entry("My lantern � is broken and nobody answers"),
         "length": entry("too short"),
         "valid": entry(fine, "nobody's label"),
         "not_telling": entry("My lantern is broken, and that is answered with: tech"),
@@ -260,6 +261,13 @@ def test_each_filter_gives_its_own_reason() -> None:
     for name, given_entry in entries.items():
         assert sift([given_entry], held) == [FILTERS[name].reason], name
     assert set(FILTERS) - set(entries) == {"values", "supported"}
+
+
+def test_letters_of_another_script_are_not_what_the_task_reads() -> None:
+    reason = FILTERS["legible"].reason
+    held = bench(material())
+    assert sift([entry("Мой фонарь сломан, что мне теперь делать дальше")], held) == [reason]
+    assert sift([entry("My lanterne à l'étage broke, cost 3 µ and ½ £, what now")], held) == [None]
 
 
 def test_values_of_slots_must_stand_in_the_new_input() -> None:

@@ -128,6 +128,12 @@ def _work(session: Session, prepared: Prepared, *, store: Store) -> Work:
         seed=wish.seed,
         licence=terms.licence,
     )
+    if plan.most_calls <= plan.answers:
+        raise UsageError(
+            "USE-006",
+            f"{numbers.plural(plan.most_calls, 'call')} cannot write and judge one row",
+            help=f"--most-calls {CALLS_PER_ROW * count}, or --judge none",
+        )
     return Work(prepared, target, material, plan, spec=spec, terms=terms, judge=judge, climb=climb)
 
 
@@ -217,13 +223,13 @@ def _synthesize(
 
     snapshot = work.prepared.snapshot
     held_out = (*snapshot.dev.examples, *snapshot.test.examples, *snapshot.audit.examples)
-    embedder = models.embedder(work.prepared.task.embedder)
+    embedder = work.prepared.task.embedder
     bench = Bench(
         material=work.material,
         real=training_rows_beside(work.prepared, work.target),
         held_out=held_out,
         valid=_validity(work.prepared.task.output),
-        embed=embedder.encode,
+        embed=lambda texts: models.embedder(embedder).encode(texts),
         agree=work.prepared.task_file.data.synth.agree,
     )
     _seat_judge(bench, work, asked=asked, store=store, models=models)

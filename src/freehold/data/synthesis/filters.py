@@ -8,6 +8,7 @@ rows that say the same, the first passes.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -39,6 +40,9 @@ Judge: TypeAlias = Callable[[Sequence[Example]], Sequence[float | None]]
 SHORTEST = 0.5
 LONGEST = 2.0
 _EDGE = 0.02
+MOST_STRANGE = 0.05
+_BROKEN = frozenset({"Cn", "Co", "Cs"})
+_REPLACED = "\ufffd"
 LEAST_NEW = 0.3
 """The share of a row's runs of three words that no row before it has."""
 RUN = 3
@@ -95,6 +99,12 @@ class Bench:
     def overlap(self) -> Overlap:
         """The held-out inputs as runs of words."""
         return Overlap(example.input for example in self.held_out)
+
+    @cached_property
+    def scripts(self) -> frozenset[str]:
+        """The scripts of the letters of real inputs: LATIN, GREEK, CJK, ..."""
+        letters = {letter for seed in self.material.seeds for letter in seed.input}
+        return frozenset(_script(letter) for letter in letters if letter.isalpha())
 
     @cached_property
     def lengths(self) -> tuple[float, float]:
@@ -180,6 +190,20 @@ def _readable(entry: Entry, _bench: Bench) -> bool:
 
 def _not_empty(entry: Entry, _bench: Bench) -> bool:
     return bool(normalise(_draft(entry).input))
+
+
+def _legible(entry: Entry, bench: Bench) -> bool:
+    """Hold back broken characters, and letters of scripts that real rows do not use."""
+    text = _draft(entry).input
+    if any(unicodedata.category(mark) in _BROKEN or mark == _REPLACED for mark in text):
+        return False
+    letters = [letter for letter in text if letter.isalpha()]
+    strange = sum(_script(letter) not in bench.scripts for letter in letters)
+    return strange <= MOST_STRANGE * len(letters)
+
+
+def _script(letter: str) -> str:
+    return unicodedata.name(letter, "UNNAMED").split()[0]
 
 
 def _length(entry: Entry, bench: Bench) -> bool:
@@ -313,6 +337,7 @@ FILTERS: Mapping[str, Filter] = {
     "willing": Filter("the teacher refused", _each(_willing)),
     "readable": Filter("no row could be read from it", _each(_readable)),
     "not_empty": Filter("the input is empty", _each(_not_empty)),
+    "legible": Filter("broken characters, or letters that real rows do not use", _each(_legible)),
     "length": Filter("much shorter or longer than real rows", _each(_length)),
     "valid": Filter("the answer is not one that the task allows", _each(_valid)),
     "not_telling": Filter("it names its own answer, as real rows do not", _each(_not_telling)),
