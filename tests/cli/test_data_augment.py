@@ -6,8 +6,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from freehold.cli.console import open_console
+from freehold.cli.environment import read_environment
+from freehold.cli.looks import LOOKS
 from freehold.cli.main import main
+from freehold.cli.parse import parse
+from freehold.cli.session import Session
 from freehold.cli.shapes import AUGMENT_SCHEMA
+from freehold.core.taskfile import read_task_file
+from freehold.ladder.prepare import prepare
 
 TASK = "task: tickets\ninstruction: Route it.\ndata: examples.jsonl\n"
 
@@ -111,3 +118,23 @@ def test_inputs_that_cannot_change_are_an_error_with_its_reason(
     err = capsys.readouterr().err
     assert "error[DAT-095]" in err
     assert "nothing could be changed in it" in err
+
+
+def test_the_look_of_check_has_the_figures_for_programs(
+    task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "augment", "--count", "11"]) == 0
+    capsys.readouterr()
+    text = TASK.replace(
+        "data: examples.jsonl", "data: {examples: examples.jsonl, synthetic: data/augmented.jsonl}"
+    )
+    (task / "task.yaml").write_text(text, encoding="utf-8")
+    invocation = parse(["check"])
+    session = Session(
+        invocation, open_console(invocation, read_environment({})), read_environment({})
+    )
+    seen = LOOKS["synthetic"](prepare(read_task_file(task / "task.yaml"), root=task), session)
+    assert seen.figures["rows"] == 11
+    assert seen.figures["most_share"] == 0.5
+    assert seen.lines[0].startswith("11 of ")
+    assert seen.lines[0].endswith("; cap 50 %")
