@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from freehold.cli.words import Flag, Verb
 
+SYNTH_METHODS = ("self_instruct", "documents", "paraphrase", "counterexamples", "evolve")
+NOISE_KINDS = ("typos", "casing", "ocr", "spacing")
+JUDGES = ("teacher", "best", "none")
+
+_OUT = Flag(("--out",), "write the new rows to FILE", kind="text", value="FILE", completes="file")
+_COUNT = Flag(("--count",), "how many new rows are wanted", kind="count", value="N")
+
 DATA_VERBS: tuple[Verb, ...] = (
     Verb(
         name="data add",
@@ -79,8 +86,54 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data synth",
         arguments="",
         summary="let a model write more training rows",
-        about="Lets a teacher write new rows; what passes every filter goes to a new file, for training only.",
-        examples=(("freehold data synth", "from the seeds of this task"),),
+        about="Lets a teacher write new rows from training rows and documents. What passes every filter\n"
+        "goes to a new file, for training only; what does not keeps its reason. Type it again to\n"
+        "resume: no answer is paid for twice.",
+        examples=(
+            ("freehold data synth", "100 rows, by the task's base model"),
+            ("freehold data synth --teacher ../models/big --count 500", "by a stronger model"),
+            ("freehold data synth --method counterexamples", "for labels that a climb confused"),
+            ("freehold data synth --rejected rejected.jsonl", "also what did not pass, and why"),
+        ),
+        flags=(
+            Flag(
+                ("--teacher",),
+                "who writes: a model folder or id (the task's base)",
+                kind="text",
+                value="MODEL",
+                completes="model",
+            ),
+            Flag(
+                ("--method",),
+                "one of " + ", ".join(SYNTH_METHODS) + "; may be repeated (all that apply)",
+                kind="choice",
+                value="NAME",
+                choices=SYNTH_METHODS,
+                is_repeatable=True,
+            ),
+            _COUNT,
+            Flag(
+                ("--most-calls",),
+                "ask the teacher at most N times (10 for each row)",
+                kind="count",
+                value="N",
+            ),
+            Flag(
+                ("--judge",),
+                "who confirms answers: teacher, best (of the last climb), none",
+                kind="choice",
+                value="WHO",
+                choices=JUDGES,
+            ),
+            _OUT,
+            Flag(
+                ("--rejected",),
+                "write what did not pass, with its reasons, to FILE",
+                kind="text",
+                value="FILE",
+                completes="file",
+            ),
+        ),
         at_least=0,
         at_most=0,
         completes="nothing",
@@ -89,8 +142,31 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data augment",
         arguments="",
         summary="write noisy copies of training rows",
-        about="Writes copies of training rows with typing slips, other casing or scanning errors.",
-        examples=(("freehold data augment", "typos, casing, OCR"),),
+        about="Writes copies of training rows with typing slips, other casing, scanning errors or loose\n"
+        "spacing to a new file, for training only. Answers stay, and so do the values in an input\n"
+        "that its answer copies. No model is needed.",
+        examples=(
+            ("freehold data augment", "as many as there are training rows"),
+            ("freehold data augment --noise typos --noise casing --count 300", "two kinds"),
+        ),
+        flags=(
+            Flag(
+                ("--noise",),
+                "one of " + ", ".join(NOISE_KINDS) + "; may be repeated (all)",
+                kind="choice",
+                value="KIND",
+                choices=NOISE_KINDS,
+                is_repeatable=True,
+            ),
+            Flag(
+                ("--rate",),
+                "the chance that a word or space is hit (0.1)",
+                kind="share",
+                value="SHARE",
+            ),
+            _COUNT,
+            _OUT,
+        ),
         at_least=0,
         at_most=0,
         completes="nothing",

@@ -30,7 +30,31 @@ class Seen:
 
 Look: TypeAlias = Callable[["Prepared", "Session"], Seen]
 
-LOOKS: Mapping[str, Look] = {}
+
+def _synthetic(prepared: Prepared, session: Session) -> Seen:
+    """How much of the training rows no person wrote, and what was left out of them."""
+    from freehold.data.synthesis.admission import share_of
+
+    del session
+    found = share_of(prepared.snapshot)
+    if not found.rows and not found.left_out:
+        return Seen()
+    most = prepared.task_file.data.synthetic_share
+    return Seen(
+        figures={
+            "rows": found.rows,
+            "training_rows": found.training_rows,
+            "share": found.share,
+            "most_share": most,
+            "methods": dict(found.methods),
+            "teachers": dict(found.teachers),
+            "left_out": dict(found.left_out),
+        },
+        lines=(f"{found.sentence}; cap {100 * most:g} %",),
+    )
+
+
+LOOKS: Mapping[str, Look] = {"synthetic": _synthetic}
 
 
 def look_at(prepared: Prepared, session: Session) -> dict[str, Seen]:

@@ -1,4 +1,4 @@
-"""The JSON Schema of what `freehold eval --json` prints (experience.md 7.2)."""
+"""The JSON Schemas of what verbs print with `--json` (experience.md 7.2)."""
 
 from __future__ import annotations
 
@@ -87,4 +87,53 @@ EVAL_SCHEMA: Mapping[str, JsonValue] = {
             )
         },
     ],
+}
+
+_COUNTS: JsonValue = {"type": "object", "additionalProperties": _COUNT}
+_METHOD: JsonValue = {**_object({"asked": _COUNT, "passed": _COUNT})}
+_FINDING: JsonValue = {**_object({"code": _TEXT, "message": _TEXT, "help": _TEXT})}
+
+SYNTH_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold data synth --json` prints",
+    **_object(
+        {
+            "teacher": {
+                **_object(
+                    {"name": _TEXT, "digest": _TEXT, "licence": _TEXT, "licence_source": _TEXT}
+                )
+            },
+            "seed": {"type": "integer"},
+            "judge": {"enum": ["teacher", "best", "none"]},
+            "wanted": _COUNT,
+            "written": _COUNT,
+            "passed_share": _SHARE,
+            "stopped": {"enum": ["enough rows", "most calls", "nothing new to ask"]},
+            "calls": _COUNT,
+            "paid": _COUNT,
+            "methods": {"type": "object", "additionalProperties": _METHOD},
+            "left_out": _COUNTS,
+            "file": _TEXT,
+            "rejected": _TEXT_OR_NULL,
+            "setting": _TEXT,
+            "problems": {"type": "array", "items": _FINDING},
+        }
+    ),
+}
+
+AUGMENT_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold data augment --json` prints",
+    **_object(
+        {
+            "wanted": _COUNT,
+            "written": _COUNT,
+            "rate": _SHARE,
+            "seed": {"type": "integer"},
+            "kinds": _COUNTS,
+            "left_out": _COUNTS,
+            "file": _TEXT,
+            "setting": _TEXT,
+        }
+    ),
 }

@@ -152,6 +152,18 @@ CODES: Mapping[str, str] = {
     "DAT-103": "There is nothing to export: no row has a decision yet.",
     "DAT-105": "data/labels.jsonl was not written by Freehold, or is the file that is labelled. Freehold writes"
     " labels there and never over a file of yours; move it away. With -y it is overwritten unless it is the source.",
+    "DAT-090": "Nothing that a teacher wrote passed the filters, so nothing was written. The causes count the"
+    " reasons; `--rejected FILE` keeps what was written. A small model copies or breaks off; a stronger teacher,"
+    " another method or `--judge none` may help.",
+    "DAT-091": "Some synthetic rows were left out of training: they repeat held-out rows or descend from them, they"
+    " stand in the test file, or there are more than data.synthetic_share allows.",
+    "DAT-092": "Few of the rows that a teacher wrote passed the filters. What passed may still be of little use:"
+    " look at the rows, and climb with and without them.",
+    "DAT-093": "The terms of the teacher's outputs are unknown, or are not among those known to put no condition on"
+    " training with them. `data.synth.licence` in task.yaml records what you found out.",
+    "DAT-094": "A method of `data synth` needs something that is missing: documents, confused pairs of a climb, or"
+    " rows without earlier turns. The message names it.",
+    "DAT-095": "No copy could be written: nothing in the inputs may be changed, or every copy would repeat a row.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

@@ -114,13 +114,42 @@ class Slice(Record):
     where: str
 
 
+SynthMethod: TypeAlias = Literal[
+    "self_instruct", "documents", "paraphrase", "counterexamples", "evolve"
+]
+
+
+class SynthSpec(Record):
+    """How `freehold data synth` lets a teacher write rows.
+
+    `teacher` is a model id or folder; left out, it is the task's base. `licence` are the terms of its
+    outputs, where its folder does not say them. `methods` left out are all that the data allows.
+    `answers` is how often the judge answers each new input, and `agree` the mean score below which a
+    row is left out.
+    """
+
+    teacher: str | None = None
+    licence: str | None = None
+    methods: tuple[SynthMethod, ...] | None = None
+    answers: AtLeastOne = 3
+    agree: Share = 0.5
+    seed: int = 7
+
+
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `synthetic` are rows that no person wrote: they are trained on, and never dev, test or audit.
+    `synthetic_share` is the largest share of the training rows that they may be.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
     documents: str | None = None
     preferences: str | None = None
+    synthetic: str | tuple[str, ...] | None = None
+    synthetic_share: Share = 0.5
+    synth: SynthSpec = SynthSpec()
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()

@@ -15,7 +15,9 @@ class Synthetic(Record):
 
     `method` is the word of the verb that made it (`self_instruct`, `paraphrase`, `typos`, ...).
     `teacher` and `teacher_digest` name the model that wrote it, `prompt_digest` what it was asked;
-    None where no model took part. `licence` are the terms of the teacher's outputs.
+    None where no model took part. `licence` are the terms of the teacher's outputs. `parents` are the
+    content digests of the rows that it was made from or after: where one of them is held out, this row
+    must not be trained on, and where one is forgotten, this row descends from it.
     """
 
     method: str
@@ -24,6 +26,7 @@ class Synthetic(Record):
     teacher_digest: str | None = None
     prompt_digest: str | None = None
     licence: str | None = None
+    parents: tuple[str, ...] = ()
 
 
 class Origin(Record):

@@ -24,13 +24,21 @@ from freehold.data.duplicates import Duplicates, Forest, find_duplicates
 from freehold.data.formats import missing_column
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
+from freehold.data.synthesis.admission import admit, set_apart
 
 REPEATS_TEST = "repeats a test row"
 NEARLY_REPEATS_TEST = "nearly repeats a test row"
 GROUP_OF_TEST = "belongs to a group of the test rows"
 
 
-def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) -> Snapshot:
+def freeze(
+    reading: Reading,
+    *,
+    spec: SplitSpec,
+    test: Reading | None = None,
+    synthetic: Reading | None = None,
+    synthetic_share: float = 0.5,
+) -> Snapshot:
     """Divide what was read, once, and name it by its content.
 
     Rows that repeat or nearly repeat one another, and rows of one `spec.group_by`, stay together.
@@ -40,10 +48,19 @@ def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) ->
     left out with a reason and counted in `leaked`. Every split is in one random order that depends
     on the seed and the content.
 
+    Rows that no person wrote are never divided: those of `synthetic`, and those whose origin says so,
+    join the training rows up to a share of `synthetic_share`; see `synthesis.admission`.
+
     Raises:
         DataError: too few examples (DAT-010), one answer only (DAT-011), sizes or groups that
             cannot be divided (DAT-012), a column of `spec` that no row has (DAT-007).
     """
+    apart = set_apart(reading, test, synthetic)
+    snapshot = _divided(apart.reading, spec=spec, test=apart.test)
+    return admit(snapshot, apart, most_share=synthetic_share)
+
+
+def _divided(reading: Reading, *, spec: SplitSpec, test: Reading | None) -> Snapshot:
     given = _grouped(reading, spec)
     tests = _grouped(test, spec) if test is not None else ()
     _refuse_too_few(given, (*reading.drops, *(test.drops if test is not None else ())))

@@ -12,7 +12,7 @@ from freehold import __version__
 from freehold.core.errors import ConfigError, DataError, Problem, Where
 from freehold.core.preference import Preference
 from freehold.core.record import Record, digest_json
-from freehold.core.sections import DataSection, MetricSpec, OutputSection
+from freehold.core.sections import Columns, DataSection, MetricSpec, OutputSection
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
@@ -23,6 +23,7 @@ from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
+from freehold.data.synthesis.admission import left_out, share_of
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -83,7 +84,13 @@ def prepare(
         read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
     )
     detected = detect(reading if test is None else _joined(reading, test))
-    snapshot = freeze(reading, spec=section.split, test=test)
+    snapshot = freeze(
+        reading,
+        spec=section.split,
+        test=test,
+        synthetic=_synthetic(section, root),
+        synthetic_share=section.synthetic_share,
+    )
     if limit is not None:
         snapshot = _limited(snapshot, limit)
     passages = _passages(task_file, root)
@@ -97,6 +104,7 @@ def prepare(
     problems = (
         *inspect(snapshot, bar_quality=task.bar.quality),
         *_left_out(preferred, section.preferences),
+        *left_out(snapshot),
     )
     if strict and problems:
         raise DataError.several(problems)
@@ -108,7 +116,7 @@ def prepare(
         reading=reading,
         detected=detected,
         problems=problems,
-        notes=tuple(problem.message for problem in problems),
+        notes=(*(problem.message for problem in problems), *_synthetic_note(snapshot)),
         passages=passages,
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
@@ -184,6 +192,18 @@ def _instruction(written: str | None, detected: Detected, root: Path) -> str:
             f"`instruction` names {written}, which cannot be read: {error}",
             help=f"write the instruction into {path.name}, or straight into task.yaml",
         ) from error
+
+
+def _synthetic(section: DataSection, root: Path) -> Reading | None:
+    """Read the rows that Freehold wrote; their columns are its own, whatever the user's are called."""
+    if section.synthetic is None:
+        return None
+    return read(section.synthetic, columns=Columns(), root=root)
+
+
+def _synthetic_note(snapshot: Snapshot) -> tuple[str, ...]:
+    share = share_of(snapshot)
+    return (share.sentence,) if share.rows else ()
 
 
 def _passages(task_file: TaskFile, root: Path) -> tuple[Passage, ...]:

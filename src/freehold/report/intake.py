@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -71,6 +72,9 @@ def snapshot_lines(
         lines.extend(labelled("left out", dropped, look=look, column=17))
     sizes = f"{_sizes(snapshot)}   seed {snapshot.seed}   snapshot {short(snapshot.digest)[:4]}…"
     lines.extend(labelled("split", sizes, look=look, column=17))
+    synthetic = _synthetic(snapshot)
+    if synthetic:
+        lines.extend(labelled("synthetic", synthetic, look=look, column=17))
     return render(lines, look)
 
 
@@ -214,6 +218,21 @@ def _rows_by_reason(snapshot: Snapshot) -> dict[str, list[int]]:
     for drop in snapshot.drops:
         rows[drop.reason].append(drop.row)
     return rows
+
+
+def _synthetic(snapshot: Snapshot) -> str:
+    """Return how many training rows no person wrote, and how; nothing where there are none."""
+    made = [
+        example.origin.synthetic
+        for example in snapshot.train.examples
+        if example.origin is not None and example.origin.synthetic is not None
+    ]
+    if not made:
+        return ""
+    methods = Counter(clean(row.method) for row in made).most_common()
+    how = " · ".join(f"{name} {numbers.count(count)}" for name, count in methods)
+    share = numbers.percent(len(made) / len(snapshot.train))
+    return f"{numbers.count(len(made))} of the training rows ({share}): {how}"
 
 
 def _duplicates(snapshot: Snapshot) -> str:
