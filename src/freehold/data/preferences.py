@@ -20,7 +20,9 @@ from freehold.core.preference import JudgedAnswer, Preference, PreferencePair
 from freehold.core.snapshot import Drop
 from freehold.data.files import DataFile, find_files, open_file
 from freehold.data.read import drops_as_causes
-from freehold.data.rows import READERS, Unreadable
+from freehold.data.limits import LIMITS
+from freehold.data.readers import READERS
+from freehold.data.rows import Unreadable
 
 PROMPTS = ("prompt", "input", "question", "instruction", "query")
 CHOSEN = ("chosen", "preferred_output", "preferred")
@@ -83,7 +85,7 @@ def read_preferences(source: str, *, root: Path) -> PreferenceReading:
 
 def _read_file(file: DataFile, found: list[Preference], drops: list[Drop]) -> None:
     with open_file(file) as opened:
-        for row in READERS[opened.suffix](opened.stream, opened.name):
+        for row in READERS[opened.suffix](opened.stream, opened.name, LIMITS):
             if isinstance(row, Unreadable):
                 drops.append(Drop(source=opened.name, row=row.number, reason=row.reason))
                 continue
