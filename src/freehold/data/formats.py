@@ -6,12 +6,14 @@ None; the literal mapping `FORMATS` holds them in the order in which they are tr
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pydantic import JsonValue, ValidationError
 
+from freehold.core.errors import DataError, Where
 from freehold.core.message import Message
 from freehold.core.sections import Columns
 from freehold.data.content import (
@@ -472,4 +474,16 @@ def _completed(row: Columned, columns: Columns) -> Format | None:
             target=columns.target or others[0],
             context=columns.context,
         )
+    )
+
+
+def missing_column(column: str, seen: Sequence[str], *, where: str) -> DataError:
+    """Return the error for a column that a setting names and no row has."""
+    close = difflib.get_close_matches(column, seen, n=1, cutoff=0.5)
+    listed = ", ".join(f"`{name}`" for name in seen)
+    return DataError(
+        "DAT-007",
+        f"no row of `{where}` has the column `{column}`",
+        where=Where(file=where),
+        help=f"did you mean `{close[0]}`?" if close else f"the columns are {listed}",
     )

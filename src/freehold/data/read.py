@@ -21,10 +21,10 @@ from freehold.core.snapshot import Drop, Example, Origin, Source
 from freehold.data.content import Content, Rejected
 from freehold.data.derived import ORIGIN_COLUMN, origin_of
 from freehold.data.files import DataFile, Fetch, find_files, open_file
-from freehold.data.formats import Format, recognise
+from freehold.data.formats import Format, missing_column, recognise
 from freehold.data.limits import LIMITS, MIB, Limits
 from freehold.data.readers import READERS
-from freehold.data.refusals import missing_column, refuse_preferences, unclear_columns
+from freehold.data.refusals import refuse_preferences, unclear_columns
 from freehold.data.rows import Row, RowOrNot, Unreadable, parse_json
 
 LISTED_ROWS = 5
@@ -241,7 +241,7 @@ def _read_file(
             all_rows, opened.name, format_=format_, columns=columns, limits=limits
         )
         if not taken:
-            raise _nothing_usable(opened.name, drops)
+            raise nothing_usable(opened.name, drops)
         source = Source(
             name=opened.name,
             sha256=opened.sha256,
@@ -272,7 +272,7 @@ def find_format(
     if waiting:
         unreadable = (row for row in waiting if isinstance(row, Unreadable))
         drops = tuple(Drop(source=name, row=r.number, reason=r.reason) for r in unreadable)
-        raise _nothing_usable(name, drops)
+        raise nothing_usable(name, drops)
     raise DataError(
         "DAT-002",
         f"`{name}` holds no rows",
@@ -320,7 +320,7 @@ def _take_rows(
         if len(taken) > limits.held_rows or held > limits.held_bytes:
             raise _too_large(name, "more than that", limits)
     if strangers:
-        raise _mixed_rows(name, format_.name, strangers)
+        raise mixed_rows(name, format_.name, strangers)
     if columns.id is not None and columns.id not in seen and not format_.is_own:
         raise missing_column(columns.id, tuple(seen), where=name)
     return tuple(taken), tuple(drops)
@@ -342,6 +342,18 @@ def _taken(row: Row, content: Content, *, name: str, format_: Format) -> _Taken:
         },
         origin=origin_of(row.columns.get(ORIGIN_COLUMN)),
     )
+
+
+def examples_of(
+    rows: Iterable[RowOrNot], name: str, *, format_: Format, columns: Columns
+) -> tuple[tuple[Example, ...], tuple[Drop, ...]]:
+    """Return the examples of some rows of a file whose format is known, and the rows left out.
+
+    Raises:
+        DataError: rows of another format are among them (DAT-008).
+    """
+    taken, drops = _take_rows(rows, name, format_=format_, columns=columns, limits=LIMITS)
+    return _examples(taken), drops
 
 
 # All files -----------------------------------------------------------------------------------
@@ -461,17 +473,19 @@ def drops_as_causes(drops: Sequence[Drop]) -> tuple[str, ...]:
     return tuple(f"{len(r):,} × {reason} ({listed_rows(r)})" for reason, r in by_count)
 
 
-def _nothing_usable(name: str, drops: Sequence[Drop]) -> DataError:
+def nothing_usable(name: str, drops: Sequence[Drop], *, rows: int | None = None) -> DataError:
+    """Return the error for a file of which no row can be used; `rows` where `drops` are only the first."""
     return DataError(
         "DAT-010",
-        f"none of the {len(drops):,} rows of `{name}` can be used",
+        f"none of the {len(drops) if rows is None else rows:,} rows of `{name}` can be used",
         where=Where(file=name, row=drops[0].row if drops else None),
         cause=drops_as_causes(drops),
         help='every row needs an input and a target, for example {"input": "...", "target": "..."}',
     )
 
 
-def _mixed_rows(name: str, format_: str, strangers: Mapping[int, str]) -> DataError:
+def mixed_rows(name: str, format_: str, strangers: Mapping[int, str]) -> DataError:
+    """Return the error for rows of another format, by their numbers."""
     other = next(iter(strangers.values()))
     rows = tuple(row for row, found in strangers.items() if found == other)
     return DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 from pydantic import JsonValue
@@ -10,7 +9,7 @@ from pydantic import JsonValue
 from freehold.core.errors import DataError, Where
 from freehold.core.sections import Columns
 from freehold.data.content import Columned
-from freehold.data.formats import INPUTS, TARGETS, names_of
+from freehold.data.formats import INPUTS, TARGETS, missing_column, names_of
 
 _SAY_NOTHING = frozenset({"id", "meta", "metadata", "source", "timestamp", "url", "added", "domain"})
 
@@ -99,15 +98,3 @@ def _suggested(seen: Sequence[str]) -> str:
     first = first or (rest.pop(0) if rest else "INPUT_COLUMN")
     second = second or (rest.pop(0) if rest else "TARGET_COLUMN")
     return f"{{input: {first}, target: {second}}}"
-
-
-def missing_column(column: str, seen: Sequence[str], *, where: str) -> DataError:
-    """Return the error for a column that a setting names and no row has."""
-    close = difflib.get_close_matches(column, seen, n=1, cutoff=0.5)
-    listed = ", ".join(f"`{name}`" for name in seen)
-    return DataError(
-        "DAT-007",
-        f"no row of `{where}` has the column `{column}`",
-        where=Where(file=where),
-        help=f"did you mean `{close[0]}`?" if close else f"the columns are {listed}",
-    )
