@@ -24,7 +24,9 @@ from freehold.data.stream import Surveyed, survey, walk
 WORDS = ("where", "is", "my", "parcel", "now", "ÄÖ", "3 + 4")
 LINE = st.one_of(
     st.builds(
-        lambda words, label, id_: json.dumps({"text": " ".join(words), "label": label, "note": id_}),
+        lambda words, label, id_: json.dumps(
+            {"text": " ".join(words), "label": label, "note": id_}
+        ),
         st.lists(st.sampled_from(WORDS), max_size=3),
         st.sampled_from(["a", "b", "", None]),
         st.integers(0, 3),
@@ -48,7 +50,9 @@ def same(found: Surveyed, folder: Path, name: str = "x.jsonl") -> None:
     seen = found.survey
     assert seen.source == reading.sources[0]
     assert seen.usable == len(reading.examples)
-    assert {drop.reason: drop.rows for drop in seen.drops} == Counter(d.reason for d in reading.drops)
+    assert {drop.reason: drop.rows for drop in seen.drops} == Counter(
+        d.reason for d in reading.drops
+    )
     first: dict[str, list[int]] = {}
     for drop in reading.drops:
         first.setdefault(drop.reason, []).append(drop.row)
@@ -89,7 +93,9 @@ def test_other_types_are_surveyed_too(tmp_path: Path, name: str) -> None:
 
 def test_several_processes_see_what_one_sees(tmp_path: Path) -> None:
     long_line = json.dumps({"text": "x" * 5000, "label": "a"}).encode() + b"\n"
-    content = b"\xef\xbb\xbf" + rows_of(500) + b"\n\xef\xbb\xbf{}\nbroken\n" + long_line + rows_of(40)
+    content = (
+        b"\xef\xbb\xbf" + rows_of(500) + b"\n\xef\xbb\xbf{}\nbroken\n" + long_line + rows_of(40)
+    )
     file = one(tmp_path, content)
     limits = Limits(line_bytes=4000)
     seen: list[int] = []
@@ -167,7 +173,5 @@ def test_more_than_can_be_held_is_an_error_that_names_the_limit_and_the_way_out(
     with pytest.raises(DataError, match="DAT-045") as caught:
         read("x.jsonl.gz", columns=Columns(), root=tmp_path, limits=limits)
     assert "data.sample=" in caught.value.problems[0].help
-    drawn = read(
-        "x.jsonl.gz", columns=Columns(), root=tmp_path, limits=limits, sample=Sample(10)
-    )
+    drawn = read("x.jsonl.gz", columns=Columns(), root=tmp_path, limits=limits, sample=Sample(10))
     assert len(drawn.examples) == 10

@@ -132,9 +132,7 @@ def test_a_call_without_arguments_is_a_call() -> None:
         assert '{"name": "weather", "arguments": {}}' in found[-1].content
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text(min_size=1)))
-)
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text(min_size=1))))
 def test_turns_without_tools_stay_as_they_are(turns: list[tuple[str, str]]) -> None:
     given_turns: list[JsonValue] = [{"role": role, "content": text} for role, text in turns]
     found = turns_of(given_turns)

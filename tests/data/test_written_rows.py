@@ -26,7 +26,18 @@ JSON_TARGET: st.SearchStrategy[JsonValue] = st.recursive(
     max_leaves=6,
 )
 COLUMN = st.sampled_from(
-    ["ID", "messages", "instruction", "output", "chosen", "rejected", "vars", "text", "label", "note"]
+    [
+        "ID",
+        "messages",
+        "instruction",
+        "output",
+        "chosen",
+        "rejected",
+        "vars",
+        "text",
+        "label",
+        "note",
+    ]
 )
 
 
@@ -40,7 +51,9 @@ def an_example(draw: st.DrawFn, number: int) -> Example:
         history=tuple(
             Message.model_validate({"role": role, "content": text})
             for role, text in draw(
-                st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TEXT), max_size=3)
+                st.lists(
+                    st.tuples(st.sampled_from(["system", "user", "assistant"]), TEXT), max_size=3
+                )
             )
         ),
         source="tickets.csv",
@@ -83,7 +96,9 @@ def test_a_file_of_freehold_stands_beside_a_file_with_other_columns(tmp_path: Pa
     (tmp_path / "own.csv").write_text("subject,team,key\nWhere is it?,red,k1\nHow much?,blue,k2\n")
     columns = Columns(input="subject", target="team", id="key")
     first = read("own.csv", columns=columns, root=tmp_path)
-    more = [with_step(e.model_copy(update={"id": f"{e.id}-typos"}), "typos") for e in first.examples]
+    more = [
+        with_step(e.model_copy(update={"id": f"{e.id}-typos"}), "typos") for e in first.examples
+    ]
     write_examples(more, tmp_path / "more.jsonl", root=tmp_path)
     both = read(("own.csv", "more.jsonl"), columns=columns, root=tmp_path)
     assert [(e.id, e.input, e.target) for e in both.examples] == [

@@ -210,8 +210,7 @@ def open_file(
             packing = file.packing or _packing_of(start)
             stream = _unpacked(raw, packing)
             if packing:
-                guard = _Guard(stream, file.name, packed_bytes=packed_bytes, limits=limits)
-                stream = io.BufferedReader(guard, _CHUNK_BYTES)
+                stream = _guarded(stream, file.name, packed_bytes=packed_bytes, limits=limits)
             suffix = file.suffix or _sniff(stream)
             _refuse_other_types(file.name, stream, suffix)
             yield OpenFile(file.name, stream, suffix, "sha256:" + sha256)
@@ -258,6 +257,14 @@ def read_whole(stream: BinaryIO | io.BufferedReader, name: str, limits: Limits) 
             help="write it as a file of JSON lines, which is read piece by piece",
         )
     return content
+
+
+def _guarded(
+    stream: io.BufferedReader, name: str, *, packed_bytes: int, limits: Limits
+) -> io.BufferedReader:
+    return io.BufferedReader(
+        _Guard(stream, name, packed_bytes=packed_bytes, limits=limits), _CHUNK_BYTES
+    )
 
 
 class _Guard(io.RawIOBase):

@@ -226,7 +226,7 @@ def _messages(value: JsonValue) -> tuple[Message, ...] | None:
 
 
 def recognise_promptfoo(row: Columned) -> Format | None:
-    """promptfoo's tests: `vars` holds the input, an `equals` among the `assert` the target."""
+    """Promptfoo's tests: `vars` holds the input, an `equals` among the `assert` the target."""
     if not isinstance(row.get("vars"), dict) or "assert" not in row:
         return None
     return Format(

@@ -78,7 +78,7 @@ def _load(source: str, name: str, split: str) -> _Dataset:
     load = cast("Callable[..., _Dataset]", vars(datasets)["load_dataset"])
     try:
         return _with_names(load(name, split=split))
-    except Exception as error:  # noqa: BLE001 - whatever a loader raises, it is the dataset's fault
+    except Exception as error:
         cause = next((line for line in str(error).splitlines() if line.strip()), "")
         raise _unreachable(
             source,
@@ -104,7 +104,9 @@ def _with_names(dataset: _Dataset) -> _Dataset:
 
     def named(row: Mapping[str, object]) -> dict[str, str | None]:
         return {
-            column: classes.int2str(number) if isinstance(number := row[column], int) and number >= 0 else None
+            column: classes.int2str(number)
+            if isinstance(number := row[column], int) and number >= 0
+            else None
             for column, classes in found.items()
         }
 

@@ -19,8 +19,8 @@ from freehold.core.message import Message, user
 from freehold.core.preference import JudgedAnswer, Preference, PreferencePair
 from freehold.core.snapshot import Drop
 from freehold.data.files import DataFile, find_files, open_file
-from freehold.data.read import drops_as_causes
 from freehold.data.limits import LIMITS
+from freehold.data.read import drops_as_causes
 from freehold.data.readers import READERS
 from freehold.data.rows import Unreadable
 

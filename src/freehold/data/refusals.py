@@ -11,7 +11,9 @@ from freehold.core.sections import Columns
 from freehold.data.content import Columned
 from freehold.data.formats import INPUTS, TARGETS, missing_column, names_of
 
-_SAY_NOTHING = frozenset({"id", "meta", "metadata", "source", "timestamp", "url", "added", "domain"})
+_SAY_NOTHING = frozenset(
+    {"id", "meta", "metadata", "source", "timestamp", "url", "added", "domain"}
+)
 
 
 def refuse_preferences(row: Columned, name: str, columns: Columns) -> None:

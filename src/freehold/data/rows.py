@@ -86,7 +86,7 @@ def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_refuse_constant
 )
-_LENIENT = json.JSONDecoder()  # finds where a value ends, also one that is refused afterwards
+_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)  # finds where any value ends
 
 
 def parse_json(text: str, *, depth: int = LIMITS.depth) -> JsonValue:
@@ -287,11 +287,13 @@ def _items(pieces: _Pieces, limits: Limits) -> Iterator[RowOrNot]:
                 raise _broken_list(pieces.name, number, "`,` or `]` is missing after the item")
             at = pieces.skip_blank(at + 1)
         number += 1
-        row, at = _item(pieces, at, number, limits)
+        row, at = _item(pieces, at, number=number, limits=limits)
         yield row
 
 
-def _item(pieces: _Pieces, at: int, number: int, limits: Limits) -> tuple[RowOrNot, int]:
+def _item(
+    pieces: _Pieces, at: int, *, number: int, limits: Limits
+) -> tuple[RowOrNot, int]:
     """Return the item that starts at `at`, and where it ends."""
     while True:
         try:

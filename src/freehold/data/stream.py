@@ -317,8 +317,7 @@ def _tally_of(job: _Job) -> _Tally:
     tally = _Tally(first_line=1 if job.start == 0 else 2)
     with job.path.open("rb") as file:
         file.seek(job.start)
-        section = io.BufferedReader(_Section(file, job.end - job.start), MIB)
-        for line in lines_of(section, job.limits):
+        for line in lines_of(_section(file, job.end - job.start), job.limits):
             number = tally.first_line + tally.lines
             tally.lines += 1
             if line is None:
@@ -327,6 +326,10 @@ def _tally_of(job: _Job) -> _Tally:
                 row = json_line(number, line, depth=job.limits.depth)
                 tally.look_at(row, format_, job.columns)
     return tally
+
+
+def _section(file: io.BufferedReader, size: int) -> io.BufferedReader:
+    return io.BufferedReader(_Section(file, size), MIB)
 
 
 class _Section(io.RawIOBase):

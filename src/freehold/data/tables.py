@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from operator import attrgetter
@@ -107,7 +107,7 @@ def read_arrow(stream: io.BufferedReader, name: str, limits: Limits = LIMITS) ->
 
 
 @contextmanager
-def _damage(name: str, type_: str) -> Iterator[None]:
+def _damage(name: str, type_: str) -> Generator[None]:
     """Turn what Arrow raises on a damaged file into an error of the data."""
     import pyarrow as arrow
 
