@@ -29,11 +29,14 @@ from freehold.data.read import Reading, read
 from freehold.data.stream import survey
 
 ROWS = [
-    {"text": f"question {n} ä", "label": "ab"[n % 2], "parts": [{"deep": [1.5, None]}]} for n in range(9)
+    {"text": f"question {n} ä", "label": "ab"[n % 2], "parts": [{"deep": [1.5, None]}]}
+    for n in range(9)
 ]
 LINES = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in ROWS).encode()
 PAIRS = "".join(
-    json.dumps({"prompt": f"q{n}", "chosen": [{"role": "assistant", "content": "a"}], "rejected": "b"})
+    json.dumps(
+        {"prompt": f"q{n}", "chosen": [{"role": "assistant", "content": "a"}], "rejected": "b"}
+    )
     + "\n"
     for n in range(9)
 ).encode()
@@ -116,8 +119,28 @@ READERS: dict[str, tuple[str, bytes, Callable[[Path], tuple[int, ...]]]] = {
 }
 ODD = st.sampled_from(
     [
-        *(b"\0", b"\n", b"\r", b'"', b"\\", b"{", b"[" * 200, b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80"),
-        *(b"\\ud800", b"1e999", b"NaN", b"9" * 5000, b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff", b"<!--", b"]]>"),
+        *(
+            b"\0",
+            b"\n",
+            b"\r",
+            b'"',
+            b"\\",
+            b"{",
+            b"[" * 200,
+            b"\xff\xfe",
+            b"\xef\xbb\xbf",
+            b"\xed\xa0\x80",
+        ),
+        *(
+            b"\\ud800",
+            b"1e999",
+            b"NaN",
+            b"9" * 5000,
+            b"\xff\xff\xff\x7f",
+            b"\xff\xff\xff\xff",
+            b"<!--",
+            b"]]>",
+        ),
     ]
 )
 
@@ -131,7 +154,11 @@ def a_change(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 
     def change(content: bytes) -> bytes:
         start = int(at * len(content))
-        before, part, after = content[:start], content[start : start + length], content[start + length :]
+        before, part, after = (
+            content[:start],
+            content[start : start + length],
+            content[start + length :],
+        )
         match kind:
             case "cut the end":
                 return before

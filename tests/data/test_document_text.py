@@ -67,7 +67,9 @@ def a_pdf(pages: Sequence[str], *, picture: bool = False) -> bytes:
 def a_docx(body: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("word/document.xml", f"<w:document {WORD}><w:body>{body}</w:body></w:document>")
+        archive.writestr(
+            "word/document.xml", f"<w:document {WORD}><w:body>{body}</w:body></w:document>"
+        )
     return out.getvalue()
 
 
@@ -127,7 +129,9 @@ def test_a_word_file_is_read_with_its_tables_links_and_title(tmp_path: Path) -> 
 
 @settings(max_examples=15)
 @given(
-    st.lists(st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20), min_size=1)
+    st.lists(
+        st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20), min_size=1
+    )
 )
 def test_every_paragraph_that_another_library_wrote_is_read(paragraphs: list[str]) -> None:
     made = docx.Document()
@@ -173,12 +177,18 @@ def test_a_word_file_that_unpacks_to_far_too_much_is_refused() -> None:
 
 def test_entities_that_grow_without_end_and_outside_ones_are_refused() -> None:
     grows = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">' + "".join(
-        f'<!ENTITY {after} "{f"&{before};" * 10}">' for before, after in zip("abcdefgh", "bcdefghi", strict=True)
+        f'<!ENTITY {after} "{f"&{before};" * 10}">'
+        for before, after in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    for head, entity in ((f"{grows}]>", "&i;"), ('<!DOCTYPE x [<!ENTITY e SYSTEM "/etc/hosts">]>', "&e;")):
+    for head, entity in (
+        (f"{grows}]>", "&i;"),
+        ('<!DOCTYPE x [<!ENTITY e SYSTEM "/etc/hosts">]>', "&e;"),
+    ):
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as archive:
-            text = f"{head}<w:document {WORD}><w:p><w:r><w:t>{entity}</w:t></w:r></w:p></w:document>"
+            text = (
+                f"{head}<w:document {WORD}><w:p><w:r><w:t>{entity}</w:t></w:r></w:p></w:document>"
+            )
             archive.writestr("word/document.xml", text)
         with pytest.raises(NoTextError, match="damaged"):
             docx_text(out.getvalue())
@@ -217,8 +227,12 @@ def test_a_page_may_name_its_encoding() -> None:
     assert html_text(named).text == "Grüße"
     assert html_text(older).text == "€"
     assert html_text("<p>Grüße".encode("utf-16")).text == "Grüße"
-    for wrong in ("<p>Grüße".encode("latin-1"), b'<meta charset="none-such"><p>x', b"<meta charset=hex>"):
-        with pytest.raises(NoTextError, match="encoding|UTF-8"):
+    for wrong in (
+        "<p>Grüße".encode("latin-1"),
+        b'<meta charset="none-such"><p>x',
+        b"<meta charset=hex>",
+    ):
+        with pytest.raises(NoTextError, match=r"encoding|UTF-8"):
             html_text(wrong)
 
 

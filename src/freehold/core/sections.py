@@ -115,10 +115,14 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `sample` is how many rows to draw of more than can be held in memory; left out, all are read.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
+    sample: AtLeastOne | None = None
     documents: str | None = None
     preferences: str | None = None
     columns: Columns = Columns()

@@ -241,13 +241,15 @@ def _raw(file: DataFile, stdin: BinaryIO | None, limits: Limits) -> io.BufferedR
     return file.path.open("rb")
 
 
-def read_whole(stream: BinaryIO | io.BufferedReader, name: str, limits: Limits) -> bytes:
-    """Return all that is left of a stream.
+def read_whole(
+    stream: BinaryIO | io.BufferedReader, name: str, limits: Limits, *, before: bytes = b""
+) -> bytes:
+    """Return all that is left of a stream, behind what was read of it before.
 
     Raises:
         DataError: it is more than may be held in memory at once (DAT-040).
     """
-    content = stream.read(limits.whole_bytes + 1)
+    content = before + stream.read(max(0, limits.whole_bytes - len(before)) + 1)
     if len(content) > limits.whole_bytes:
         raise DataError(
             "DAT-040",

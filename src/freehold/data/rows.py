@@ -218,7 +218,7 @@ def read_json(stream: io.BufferedReader, name: str, limits: Limits = LIMITS) -> 
     if more and isinstance(json_line(0, head), Row):
         lines = chain((head,), lines_of(stream, limits))
         return _several_lines(lines, name, limits, start=blanks + 1)
-    return _wrapped(head + read_whole(stream, name, limits), name, limits)
+    return _wrapped(read_whole(stream, name, limits, before=head), name, limits)
 
 
 def _several_lines(
@@ -291,9 +291,7 @@ def _items(pieces: _Pieces, limits: Limits) -> Iterator[RowOrNot]:
         yield row
 
 
-def _item(
-    pieces: _Pieces, at: int, *, number: int, limits: Limits
-) -> tuple[RowOrNot, int]:
+def _item(pieces: _Pieces, at: int, *, number: int, limits: Limits) -> tuple[RowOrNot, int]:
     """Return the item that starts at `at`, and where it ends."""
     while True:
         try:

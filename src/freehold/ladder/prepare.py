@@ -18,9 +18,10 @@ from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
 from freehold.data.preferences import PreferenceReading, read_preferences
-from freehold.data.read import Reading, drops_as_causes, read
+from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
 
@@ -63,6 +64,7 @@ def prepare(
     stdin: BinaryIO | None = None,
     strict: bool = False,
     limit: int | None = None,
+    fetch: Fetch | None = None,
 ) -> Prepared:
     """Read, detect, split and check: everything that happens before a rung is built.
 
@@ -72,15 +74,26 @@ def prepare(
         stdin: the bytes behind `data: -`.
         strict: warnings of the data become errors.
         limit: keep at most this many test examples, for a quick look.
+        fetch: gives the file behind a dataset of a hub (`hf://`).
 
     Raises:
         ConfigError: a file named in the task file is missing, or settings do not fit the data.
         DataError: the examples cannot be used.
     """
     section = task_file.data
-    reading = read(section.examples, columns=section.columns, root=root, stdin=stdin)
+    sample = Sample(section.sample, section.split.seed) if section.sample else None
+    reading = read(
+        section.examples,
+        columns=section.columns,
+        root=root,
+        stdin=stdin,
+        fetch=fetch,
+        sample=sample,
+    )
     test = (
-        read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
+        read(section.test, columns=section.columns, root=root, fetch=fetch)
+        if section.test
+        else None
     )
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(reading, spec=section.split, test=test)
