@@ -46,11 +46,11 @@ def as_csv(outcome: ClimbOutcome, store: Store) -> str:
     writer.writerow(CSV_COLUMNS)
     for result in outcome.climb.rungs:
         values = _cells(outcome, result)
-        writer.writerow([_csv_cell(values[name]) for name in CSV_COLUMNS])
+        writer.writerow([csv_cell(values[name]) for name in CSV_COLUMNS])
     return text.getvalue()
 
 
-def _csv_cell(value: str | float | bool | None) -> str | float | bool:
+def csv_cell(value: str | float | bool | None) -> str | float | bool:
     """Return a cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
     if value is None:
         return ""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 SAMPLE_ROWS = 50_000
 _COLUMN = 17
 _SHOWN = 6
+_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -119,9 +120,10 @@ def _rows(first: tuple[int, ...], count: int) -> str:
 def _repeats(survey: Survey) -> str:
     if not survey.repeats:
         return "none"
-    pairs = ", ".join(f"{pair.row:,} as {pair.first:,}" for pair in survey.first_repeats[:3])
+    pairs = ", ".join(f"{pair.row:,} as {pair.first:,}" for pair in survey.first_repeats[:_REPEATS])
+    more = ", …" if survey.repeats > _REPEATS else ""
     share = numbers.percent(survey.repeats / survey.usable)
-    return f"{survey.repeats:,} rows ({share}) ask what an earlier row asks: {pairs}, …"
+    return f"{survey.repeats:,} rows ({share}) ask what an earlier row asks: {pairs}{more}"
 
 
 def _answers(labels: dict[str, int]) -> str:
