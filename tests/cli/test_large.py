@@ -26,7 +26,7 @@ def test_check_looks_at_every_row_of_data_that_is_sampled(
     assert "361 rows · text/label · every row was looked at" in out
     assert "left out       1 × invalid JSON (row 361)" in out
     words = " ".join(out.split())
-    assert "240 rows (67 %) ask what an earlier row asks: 121 as 1, 122 as 2, 123 as 3" in words
+    assert "240 rows (66.7 %) ask what an earlier row asks: 121 as 1, 122 as 2, 123 as 3" in words
     assert "3: billing 120 · refunds 120 · tech 120" in out
     assert "a sample of 90 rows" in out
     assert "freehold climb many.jsonl -s data.sample=90" in out

@@ -97,8 +97,12 @@ def test_tools_are_told_in_the_system_turn(tools: JsonValue) -> None:
     assert [turn.role for turn in alone] == [turn.role for turn in joined] == ["system", "user"]
     assert f"<tools>\n{json.dumps(TOOL)}\n</tools>" in alone[0].content
     assert joined[0].content == f"Be short.\n\n{alone[0].content}"
-    for nothing in (None, [], "", " "):
+    nothings: list[JsonValue] = [None, [], "", " "]
+    for nothing in nothings:
         assert turns_of([asked()], tools=nothing) == (user("Is it cold?"),)
+
+
+NO_FUNCTION: dict[str, JsonValue] = {"function": {}}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_tools_are_told_in_the_system_turn(tools: JsonValue) -> None:
         ([asked(), {"role": "assistant", "tool_calls": [call("{no json")]}], BROKEN_CALL),
         ([asked(), {"role": "assistant", "tool_calls": [call("[1]")]}], BROKEN_CALL),
         ([asked(), {"role": "assistant", "tool_calls": [1]}], BROKEN_CALL),
-        ([asked(), {"role": "assistant", "tool_calls": [{"function": {}}]}], BROKEN_CALL),
+        ([asked(), {"role": "assistant", "tool_calls": [NO_FUNCTION]}], BROKEN_CALL),
         ([asked(), {"from": "function_call", "value": "look it up"}], BROKEN_CALL),
         ([asked(), {"from": "function_call", "value": None}], BROKEN_CALL),
         ([{"role": "user", "content": "x", "tool_calls": [call()]}], NO_TEXT),
@@ -126,7 +130,8 @@ def test_tools_that_are_no_list_are_refused(tools: JsonValue) -> None:
 
 
 def test_a_call_without_arguments_is_a_call() -> None:
-    for nothing in (None, "", {}, "{}"):
+    nothings: list[JsonValue] = [None, "", {}, "{}"]
+    for nothing in nothings:
         found = turns_of([asked(), {"role": "assistant", "tool_calls": [call(nothing)]}])
         assert isinstance(found, tuple)
         assert '{"name": "weather", "arguments": {}}' in found[-1].content

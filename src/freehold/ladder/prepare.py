@@ -24,6 +24,7 @@ from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
+from freehold.evaluate.schema import schema_check
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -172,7 +173,9 @@ def _output(section: OutputSection | None, detected: Detected) -> Output:
     if section.labels is not None:
         return LabelOutput(labels=section.labels)
     if section.json_schema is not None:
-        return JsonOutput(json_schema=section.json_schema)
+        output = JsonOutput(json_schema=section.json_schema)
+        schema_check(output)  # a schema that means nothing is said before anything is measured
+        return output
     return detected.output
 
 
