@@ -35,7 +35,8 @@ def test_a_folder_of_texts_and_rows_is_read(tmp_path: Path) -> None:
     [
         ("a.txt", b"caf\xe9", "DAT-026"),
         ("a.txt", b"", "DAT-026"),
-        ("a.pdf", b"%PDF", "DAT-026"),
+        ("a.pdf", b"%PDF", "DAT-044"),
+        ("a.rtf", b"text", "DAT-026"),
         ("a.jsonl", b'{"title": "no text"}', "DAT-026"),
         ("a.jsonl", b'{"text": "x", "id": []}', "DAT-026"),
         ("a.jsonl", b'{"text": "x", "id": 1}\n{"text": "y", "id": 1}', "DAT-026"),

@@ -6,10 +6,19 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from freehold.core.errors import DataError
 from freehold.core.message import Message
 from freehold.core.sections import Columns
-from freehold.data.formats import FORMATS, recognise
+from freehold.data.formats import (
+    FORMATS,
+    HISTORY_NOT_TURNS,
+    NO_EQUALS,
+    SEVERAL_ANSWERS,
+    SEVERAL_VALUES,
+    recognise,
+)
 from freehold.data.read import Reading, read
+from freehold.data.turns import NO_USER
 
 USER: dict[str, JsonValue] = {"role": "user", "content": "Q"}
 BOT: dict[str, JsonValue] = {"role": "assistant", "content": "A"}
@@ -32,6 +41,13 @@ def read_rows(folder: Path, *rows: dict[str, JsonValue]) -> Reading:
         ({"instruction": "Q", "input": "", "output": "A"}, "instruction/input/output"),
         ({"messages": [USER, BOT]}, "OpenAI messages"),
         ({"prompt": [USER], "completion": [BOT]}, "prompt/completion turns"),
+        ({"prompt": [USER], "completion": "A"}, "prompt/completion turns"),
+        ({"prompt": "Q", "completion": [BOT]}, "prompt/completion turns"),
+        ({"input": [USER], "target": "A"}, "input/target"),
+        (
+            {"vars": {"question": "Q"}, "assert": [{"type": "equals", "value": "A"}]},
+            "promptfoo tests",
+        ),
         (
             {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}]},
             "ShareGPT conversations",
@@ -53,9 +69,11 @@ def test_every_shape_is_recognised_and_taken_apart(
 
 def test_all_formats_of_the_mapping_are_reached() -> None:
     rows: list[dict[str, JsonValue]] = [
+        {"input": "Q", "target": "A", "freehold": {"source": "x"}},
         {"messages": []},
         {"conversations": [{"from": "human", "value": "Q"}]},
         {"prompt": [dict(USER)], "completion": [dict(BOT)]},
+        {"vars": {"q": "Q"}, "assert": []},
         {"instruction": "Q", "output": "A"},
         {"text": "Q", "label": "A"},
     ]
@@ -114,11 +132,9 @@ def test_alpaca_joins_the_instruction_with_its_input_and_keeps_the_history(tmp_p
         ("text", "not a list of turns"),
         ([BOT], "no user turn before the assistant's"),
         ([USER, BOT, USER], "the last turn is not the assistant's"),
-        ([USER, {"role": "tool", "content": "x"}, BOT], "a tool call or a turn that is no text"),
-        (
-            [USER, {"role": "assistant", "content": None, "tool_calls": [1]}],
-            "a tool call or a turn that is no text",
-        ),
+        ([USER, {"role": "robot", "content": "x"}, BOT], "a turn that is no text"),
+        ([USER, {"role": "assistant", "content": None}], "a turn that is no text"),
+        ([USER, {**BOT, "weight": 0}], "the last answer has weight 0"),
         ([USER, {"role": "assistant", "content": " "}], "an empty turn"),
         (["x"], "not a list of turns"),
     ],
@@ -128,3 +144,88 @@ def test_chats_that_cannot_be_used_are_dropped_with_a_reason(
 ) -> None:
     found = read_rows(tmp_path, {"messages": [dict(USER), dict(BOT)]}, {"messages": turns})
     assert [(drop.row, drop.reason) for drop in found.drops] == [(2, reason)]
+
+
+def test_earlier_turns_may_stand_beside_a_pair(tmp_path: Path) -> None:
+    turns: list[JsonValue] = [{"role": "system", "content": "Be kind."}, dict(USER), dict(BOT)]
+    found = read_rows(
+        tmp_path,
+        {"input": "Q2", "target": "A2", "history": turns},
+        {"input": "Q3", "target": "A3", "history": [["Q", "A"]]},
+        {"input": "Q4", "target": "A4", "history": "said before"},
+        {"input": [*turns, {"role": "user", "content": "Q5"}], "target": "A5"},
+        {"input": [dict(BOT)], "target": "A6"},
+    )
+    asked = [(e.input, [turn.content for turn in e.history]) for e in found.examples]
+    assert asked == [
+        ("Q2", ["Be kind.", "Q", "A"]),
+        ("Q3", ["Q", "A"]),
+        ("Q5", ["Be kind.", "Q", "A"]),
+    ]
+    assert [(drop.row, drop.reason) for drop in found.drops] == [
+        (3, HISTORY_NOT_TURNS),
+        (5, NO_USER),
+    ]
+
+
+def test_a_column_called_history_that_holds_text_stays_a_column(tmp_path: Path) -> None:
+    found = read_rows(tmp_path, {"text": "Q", "label": "A", "history": "bought twice"})
+    assert found.examples[0].fields == {"history": "bought twice"}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"vars": {"q": "Q"}, "assert": [{"type": "contains", "value": "A"}]}, NO_EQUALS),
+        ({"vars": {"q": "Q"}, "assert": []}, NO_EQUALS),
+        ({"vars": {"q": ["Q", "R"]}, "assert": [{"type": "equals", "value": "A"}]}, SEVERAL_VALUES),
+        ({"vars": {}, "assert": [{"type": "equals", "value": "A"}]}, "no input"),
+        (
+            {
+                "vars": {"q": "Q"},
+                "assert": [{"type": "equals", "value": "A"}, {"type": "equals", "value": "B"}],
+            },
+            SEVERAL_ANSWERS,
+        ),
+    ],
+)
+def test_tests_of_promptfoo_need_one_wanted_answer(
+    tmp_path: Path, row: dict[str, JsonValue], reason: str
+) -> None:
+    good: dict[str, JsonValue] = {
+        "vars": {"question": "Q", "context": "The passage.", "tone": "kind"},
+        "assert": [{"type": "latency", "threshold": 5}, {"type": "equals", "value": "A"}],
+        "description": "a test",
+    }
+    found = read_rows(tmp_path, good, row)
+    (example,) = found.examples
+    assert example.input == "question: Q\ntone: kind"
+    assert (example.context, example.target) == ("The passage.", "A")
+    assert example.fields == {"description": "a test"}
+    assert [(drop.row, drop.reason) for drop in found.drops] == [(2, reason)]
+
+
+@pytest.mark.parametrize(
+    ("row", "code", "word"),
+    [
+        ({"prompt": "p", "chosen": "a", "rejected": "b"}, "DAT-017", "better"),
+        (
+            {"conversations": [], "chosen": {"from": "gpt"}, "rejected": {"from": "gpt"}},
+            "DAT-017",
+            "better",
+        ),
+        ({"input": {"messages": []}, "preferred_output": []}, "DAT-017", "better"),
+        ({"messages": [USER, BOT], "kto_tag": True}, "DAT-017", "rated"),
+        ({"prompt": "p", "completions": ["a"], "labels": [True]}, "DAT-017", "steps"),
+        ({"text": "only text"}, "DAT-043", "no wanted answer"),
+        ({"id": 4, "text": "only text", "meta": {}}, "DAT-043", "no wanted answer"),
+    ],
+)
+def test_rows_without_one_wanted_answer_are_refused_with_the_reason(
+    tmp_path: Path, row: dict[str, JsonValue], code: str, word: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        read_rows(tmp_path, row)
+    problem = caught.value.problems[0]
+    assert (problem.code, word in problem.message) == (code, True)
+    assert problem.help

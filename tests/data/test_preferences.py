@@ -56,8 +56,21 @@ def turn(role: str, content: str) -> dict[str, str]:
             "preferred_output": [turn("assistant", "4")],
             "non_preferred_output": [turn("assistant", "5")],
         },
+        {
+            "conversations": [{"from": "human", "value": "2 + 2?"}],
+            "system": "Count.",
+            "chosen": {"from": "gpt", "value": "4"},
+            "rejected": {"from": "gpt", "value": "5"},
+        },
+        {
+            "instruction": "2 + 2?",
+            "input": "",
+            "system": "Count.",
+            "chosen": "4",
+            "rejected": "5",
+        },
     ],
-    ids=["TRL", "TRL without a prompt", "OpenAI"],
+    ids=["TRL", "TRL without a prompt", "OpenAI", "ShareGPT", "Alpaca"],
 )
 def test_pairs_of_chats_give_the_turns_before_the_answers(
     tmp_path: Path, row: dict[str, object]
@@ -128,3 +141,44 @@ def test_the_turn_of_an_answer_may_stand_alone(tmp_path: Path) -> None:
     turns = [turn("user", "q"), turn("assistant", "a"), turn("user", "again?")]
     (found,) = reading(tmp_path, {**GOOD, "prompt": turns}).preferences
     assert found.prompt == (user("q"), assistant("a"), user("again?"))
+
+
+def test_transcripts_share_their_prompt(tmp_path: Path) -> None:
+    before = "\n\nHuman: 2 + 2?\n\nAssistant: 5\n\nHuman: Sure?\n\nAssistant:"
+    (found,) = reading(tmp_path, {"chosen": f"{before} 4", "rejected": f"{before} 5"}).preferences
+    assert isinstance(found, PreferencePair)
+    assert found.prompt == (user("2 + 2?"), assistant("5"), user("Sure?"))
+    assert (found.chosen, found.rejected) == ("4", "5")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"messages": [turn("user", "2?"), turn("assistant", "4")], "label": True},
+        {
+            "conversations": [{"from": "human", "value": "2?"}, {"from": "gpt", "value": "4"}],
+            "kto_tag": True,
+        },
+        {"prompt": [turn("user", "2?")], "completion": [turn("assistant", "4")], "label": True},
+        {"instruction": "2?", "output": "4", "kto_tag": "true"},
+    ],
+    ids=["OpenAI", "ShareGPT", "TRL", "Alpaca"],
+)
+def test_a_judged_answer_is_read_from_every_shape(tmp_path: Path, row: dict[str, object]) -> None:
+    (found,) = reading(tmp_path, row).preferences
+    assert found == JudgedAnswer(
+        prompt=(user("2?"),), answer="4", is_good=True, source="p.jsonl", row=1
+    )
+
+
+def test_tools_are_written_out_as_in_examples(tmp_path: Path) -> None:
+    call = {"function": {"name": "add", "arguments": "{}"}}
+    row = {
+        "input": {"messages": [turn("user", "2 + 2?")], "tools": [{"function": {"name": "add"}}]},
+        "preferred_output": [{"role": "assistant", "tool_calls": [call]}],
+        "non_preferred_output": [turn("assistant", "5")],
+    }
+    (found,) = reading(tmp_path, row).preferences
+    assert isinstance(found, PreferencePair)
+    assert "<tools>" in found.prompt[0].content
+    assert found.chosen == '<tool_call>\n{"name": "add", "arguments": {}}\n</tool_call>'

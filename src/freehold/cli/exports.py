@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from freehold.store.store import Store
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 Exporter = Callable[["ClimbOutcome", "Store"], str]
 
 CSV_COLUMNS = (
@@ -45,8 +46,15 @@ def as_csv(outcome: ClimbOutcome, store: Store) -> str:
     writer.writerow(CSV_COLUMNS)
     for result in outcome.climb.rungs:
         values = _cells(outcome, result)
-        writer.writerow(["" if values[name] is None else values[name] for name in CSV_COLUMNS])
+        writer.writerow([csv_cell(values[name]) for name in CSV_COLUMNS])
     return text.getvalue()
+
+
+def csv_cell(value: str | float | bool | None) -> str | float | bool:
+    """Return a cell that no spreadsheet takes for a formula: such a text gets an apostrophe before it."""
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def _cells(outcome: ClimbOutcome, result: RungResult) -> dict[str, str | float | bool | None]:

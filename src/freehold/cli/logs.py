@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 CHATTY = (
     "transformers", "huggingface_hub", "sentence_transformers", "peft", "torch", "filelock",
-    "urllib3", "httpx", "httpcore", "fsspec", "asyncio",
+    "urllib3", "httpx", "httpcore", "fsspec", "asyncio", "datasets", "pypdf",
 )  # fmt: skip
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freehold.cli import paths
@@ -69,4 +71,12 @@ def prepare_task(
         stdin=sys.stdin.buffer if is_stdin else None,
         strict=strict,
         limit=limit,
+        fetch=fetch_of(session),
     )
+
+
+def fetch_of(session: Session) -> Callable[[str], Path]:
+    """Return what gives the file behind a dataset of a hub: from the cache, or with --online fetched."""
+    from freehold.data.hub import fetch
+
+    return partial(fetch, cache=paths.cache_folder(), online=session.is_online)

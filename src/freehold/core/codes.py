@@ -107,8 +107,8 @@ CODES: Mapping[str, str] = {
     "DAT-002": "A file of examples is empty. One example a row is needed, with an input and a target.",
     "DAT-003": "A file of examples is no UTF-8 text. Freehold does not guess encodings, because a"
     " wrong guess changes letters without a word.",
-    "DAT-004": "The type of a file is not one that can be read: JSON lines, JSON, CSV, TSV and"
-    " Parquet, each also with .gz or .zst.",
+    "DAT-004": "The type of a file is not one that can be read: JSON lines, JSON, CSV, TSV, Parquet and"
+    " Arrow, each also with .gz or .zst.",
     "DAT-005": "A packed or a Parquet file is damaged or cut short. Nothing of it is used, because"
     " nobody knows which rows are missing.",
     "DAT-006": "It cannot be told which column is the input and which the target. Name them in"
@@ -164,6 +164,16 @@ CODES: Mapping[str, str] = {
     "DAT-094": "A method of `data synth` needs something that is missing: documents, confused pairs of a climb, or"
     " rows without earlier turns. The message names it.",
     "DAT-095": "No copy could be written: nothing in the inputs may be changed, or every copy would repeat a row.",
+    "DAT-040": "A file asks for more memory than honest data does: it unpacks to many times its size, or it is"
+    " very large and of a kind that has to be held whole. JSON lines are read piece by piece.",
+    "DAT-041": "A dataset of a hub (hf://) cannot be read. It needs --online once, and the extra:"
+    " pip install 'freehold[hf]'. What was fetched is kept, and read without the network afterwards.",
+    "DAT-042": "The name of a file says one type, and its content is another.",
+    "DAT-043": "The rows hold a text and no wanted answer, so that nothing can be measured. Texts to search"
+    " in or to train on are documents.",
+    "DAT-044": "The text of a document cannot be taken out: it is locked, a scan without text, or damaged.",
+    "DAT-045": "There are more rows than can be held, divided and frozen at once. `data.sample` says how many"
+    " of them to draw; `freehold check` looks at all of them.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

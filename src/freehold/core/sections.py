@@ -141,10 +141,12 @@ class DataSection(Record):
 
     `synthetic` are rows that no person wrote: they are trained on, and never dev, test or audit.
     `synthetic_share` is the largest share of the training rows that they may be.
+    `sample` is how many rows to draw of more than can be held in memory; left out, all are read.
     """
 
     examples: str | tuple[str, ...]
     test: str | None = None
+    sample: AtLeastOne | None = None
     documents: str | None = None
     preferences: str | None = None
     synthetic: str | tuple[str, ...] | None = None

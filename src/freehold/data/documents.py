@@ -9,11 +9,14 @@ from pathlib import Path
 
 from freehold.core.errors import DataError, Where
 from freehold.core.record import Record
-from freehold.data.files import DataFile, cannot_read, open_file
+from freehold.data.document_text import EXTRACTORS, NoTextError
+from freehold.data.files import DataFile, cannot_read, open_file, read_whole
+from freehold.data.limits import LIMITS, Limits
 from freehold.data.rows import Unreadable, read_jsonl
 
 TEXT_SUFFIXES = (".txt", ".md")
 ROW_SUFFIXES = (".jsonl", ".ndjson")
+SUFFIXES = (*TEXT_SUFFIXES, *EXTRACTORS, *ROW_SUFFIXES)
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
 _WORD_END = re.compile(r"\s+")
@@ -38,17 +41,18 @@ class Passage(Record):
     start: int
 
 
-def read_documents(path: Path) -> tuple[Document, ...]:
+def read_documents(path: Path, *, limits: Limits = LIMITS) -> tuple[Document, ...]:
     """Read a file, or all files of a folder and of those inside it, sorted by name.
 
-    `.txt` and `.md` are one document each; `.jsonl` holds one `{id, title, text}` a line, of which
-    `text` is needed. Other files in a folder are passed over; a README is a document like others.
+    `.txt`, `.md`, `.html`, `.docx` and `.pdf` are one document each; `.jsonl` holds one
+    `{id, title, text}` a line, of which `text` is needed. Other files in a folder are passed over; a
+    README is a document like others.
 
     Raises:
-        DataError: nothing is there, a file is no UTF-8, a line has no text, or two documents
-            share an id (DAT-001, DAT-016, DAT-026).
+        DataError: nothing is there, a file is no UTF-8, a line has no text, two documents share an id,
+            or a file is locked, a scan or damaged (DAT-001, DAT-016, DAT-026, DAT-040, DAT-044).
     """
-    documents = tuple(document for file in _files(path) for document in _read(file, path))
+    documents = tuple(document for file in _files(path) for document in _read(file, path, limits))
     if not documents:
         raise _unusable(path.name, "it holds no documents")
     seen: set[str] = set()
@@ -61,7 +65,7 @@ def read_documents(path: Path) -> tuple[Document, ...]:
 
 def _files(path: Path) -> tuple[Path, ...]:
     if path.is_file():
-        if path.suffix.lower() not in (*TEXT_SUFFIXES, *ROW_SUFFIXES):
+        if path.suffix.lower() not in SUFFIXES:
             raise _unusable(path.name, f"`{path.suffix}` is no type of documents")
         return (path,)
     if not path.is_dir():
@@ -75,7 +79,7 @@ def _files(path: Path) -> tuple[Path, ...]:
         file
         for file in sorted(path.rglob("*"))
         if file.is_file()
-        and file.suffix.lower() in (*TEXT_SUFFIXES, *ROW_SUFFIXES)
+        and file.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in file.relative_to(path).parts)
     )
     return tuple(found)
@@ -86,23 +90,46 @@ def _unusable(name: str, reason: str, *, row: int | None = None) -> DataError:
         "DAT-026",
         f"the documents `{name}` cannot be used: {reason}",
         where=Where(file=name, row=row),
-        help='give .txt or .md files, or .jsonl with {"id": ..., "title": ..., "text": ...} a line',
+        help="give .txt, .md, .html, .docx or .pdf files, or .jsonl with"
+        ' {"id": ..., "title": ..., "text": ...} a line',
     )
 
 
-def _read(file: Path, root: Path) -> Iterator[Document]:
+def _read(file: Path, root: Path, limits: Limits) -> Iterator[Document]:
     name = file.name if file == root else file.relative_to(root).as_posix()
     if file.suffix.lower() in ROW_SUFFIXES:
         yield from _rows(file, name)
         return
     try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _unusable(name, f"it is not valid UTF-8 at byte {error.start}") from error
+        with file.open("rb") as stream:
+            content = read_whole(stream, name, limits)
     except OSError as error:
         raise cannot_read(name, error) from error
-    if text.strip():
-        yield Document(id=name, title=_title(text, file), text=text)
+    if not content.strip():
+        return
+    found = _extracted(content, file, name=name, limits=limits)
+    if found.text.strip():
+        yield found
+
+
+def _extracted(content: bytes, file: Path, *, name: str, limits: Limits) -> Document:
+    extractor = EXTRACTORS.get(file.suffix.lower())
+    if extractor is not None:
+        try:
+            found = extractor(content, limits)
+        except NoTextError as error:
+            raise DataError(
+                "DAT-044",
+                f"the text of `{name}` cannot be read: {error}",
+                where=Where(file=name),
+                help=error.help or "open and save it again, or take it out of the documents",
+            ) from error
+        return Document(id=name, title=found.title or file.stem, text=found.text)
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _unusable(name, f"it is not valid UTF-8 at byte {error.start}") from error
+    return Document(id=name, title=_title(text, file), text=text)
 
 
 def _title(text: str, file: Path) -> str:

@@ -7,25 +7,32 @@ import gzip
 import hashlib
 import io
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 import zstandard
 
 from freehold.core.errors import DataError, Where
+from freehold.data.limits import LIMITS, MIB, Limits
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PACKINGS = (".gz", ".zst")
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+TABLES = (".parquet", ".arrow", ".feather", ".ipc")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", *TABLES)
+HUB = "hf://"
 _CHUNK_BYTES = 1 << 16
+_PACKED_BYTES = 1 << 11  # a block of zstandard unpacks to 32,768 times its size at most
 _GZIP_START = b"\x1f\x8b"
 _ZSTD_START = b"\x28\xb5\x2f\xfd"
 _PARQUET_START = b"PAR1"
+_ARROW_FILE_START = b"ARROW1"
+_ARROW_STREAM_START = b"\xff\xff\xff\xff"
+_ZIP_START = b"PK\x03\x04"
 _UTF16_STARTS = (b"\xff\xfe", b"\xfe\xff")
 _BOM = b"\xef\xbb\xbf"
 _KNOWN = ", ".join(SUFFIXES)
@@ -44,22 +51,29 @@ class DataFile:
     packing: str
 
 
-def find_files(source: str, *, root: Path) -> tuple[DataFile, ...]:
-    """Return the files behind `source`: a file, a folder (sorted by name), a glob, or `-`.
+Fetch: TypeAlias = Callable[[str], Path]
+"""Returns the Parquet file that a dataset of a hub (`hf://org/name:split`) was written to."""
 
-    Relative paths start at `root`.
+
+def find_files(source: str, *, root: Path, fetch: Fetch | None = None) -> tuple[DataFile, ...]:
+    """Return the files behind `source`: a file, a folder (sorted by name), a glob, `-`, or `hf://`.
+
+    Relative paths start at `root`. A dataset of a hub needs `fetch`.
 
     Raises:
-        DataError: nothing is there (DAT-001), or it is no type that can be read (DAT-004).
+        DataError: nothing is there (DAT-001), it is no type that can be read (DAT-004), or it is on
+            the network and nothing may fetch it (DAT-041).
     """
     if source == "-":
         return (DataFile(name="-", path=None, suffix="", packing=""),)
-    if source.startswith("hf://"):
-        raise DataError(
-            "DAT-004",
-            f"`{source}` is on the network; Freehold reads files",
-            help="download it first and name the file, for example data/examples.parquet",
-        )
+    if source.startswith(HUB):
+        if fetch is None:
+            raise DataError(
+                "DAT-041",
+                f"`{source}` is on the network, and only files can be read here",
+                help="download it first and name the file, for example data/examples.parquet",
+            )
+        return (DataFile(name=source, path=fetch(source), suffix=".parquet", packing=""),)
     path = root / source
     if _is_folder(path):
         return _files_of_folder(source, path)
@@ -174,24 +188,31 @@ class OpenFile:
 
 
 @contextmanager
-def open_file(file: DataFile, *, stdin: BinaryIO | None = None) -> Generator[OpenFile]:
+def open_file(
+    file: DataFile, *, stdin: BinaryIO | None = None, limits: Limits = LIMITS
+) -> Generator[OpenFile]:
     """Open `file` for reading, unpacked, and close it at the end.
 
     Raises:
         DataError: the file is empty (DAT-002), is no text (DAT-003), cannot be unpacked (DAT-005)
-            or cannot be read (DAT-016). Errors while its rows are read are turned into these too.
+            or cannot be read (DAT-016), asks for too much memory (DAT-040), or holds another type than
+            its name says (DAT-042). Errors while its rows are read are turned into these too.
     """
     try:
-        with _raw(file, stdin) as raw:
+        with _raw(file, stdin, limits) as raw:
             sha256 = hashlib.file_digest(raw, "sha256").hexdigest()
+            packed_bytes = raw.tell()
             raw.seek(0)
             start = raw.read(4)
             raw.seek(0)
             if not start:
                 raise _is_empty(file.name)
-            stream = _unpacked(raw, file.packing or _packing_of(start))
+            packing = file.packing or _packing_of(start)
+            stream = _unpacked(raw, packing)
+            if packing:
+                stream = _guarded(stream, file.name, packed_bytes=packed_bytes, limits=limits)
             suffix = file.suffix or _sniff(stream)
-            _refuse_binary(file.name, stream, suffix)
+            _refuse_other_types(file.name, stream, suffix)
             yield OpenFile(file.name, stream, suffix, "sha256:" + sha256)
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise DataError(
@@ -205,7 +226,7 @@ def open_file(file: DataFile, *, stdin: BinaryIO | None = None) -> Generator[Ope
         raise cannot_read(file.name, error) from error
 
 
-def _raw(file: DataFile, stdin: BinaryIO | None) -> io.BufferedReader:
+def _raw(file: DataFile, stdin: BinaryIO | None, limits: Limits) -> io.BufferedReader:
     if file.path is None:
         if stdin is None:
             raise DataError(
@@ -213,10 +234,69 @@ def _raw(file: DataFile, stdin: BinaryIO | None) -> io.BufferedReader:
                 "`-` means the standard input, and none was given",
                 help="pipe the rows in, for example: cat examples.jsonl | freehold climb -",
             )
-        return io.BufferedReader(io.BytesIO(stdin.read()))
+        return io.BufferedReader(io.BytesIO(read_whole(stdin, file.name, limits)))
     if not file.path.is_file():  # a pipe, as in <(command): its bytes can be read only once
-        return io.BufferedReader(io.BytesIO(file.path.read_bytes()))
+        with file.path.open("rb") as pipe:
+            return io.BufferedReader(io.BytesIO(read_whole(pipe, file.name, limits)))
     return file.path.open("rb")
+
+
+def read_whole(
+    stream: BinaryIO | io.BufferedReader, name: str, limits: Limits, *, before: bytes = b""
+) -> bytes:
+    """Return all that is left of a stream, behind what was read of it before.
+
+    Raises:
+        DataError: it is more than may be held in memory at once (DAT-040).
+    """
+    content = before + stream.read(max(0, limits.whole_bytes - len(before)) + 1)
+    if len(content) > limits.whole_bytes:
+        raise DataError(
+            "DAT-040",
+            f"`{name}` is larger than {limits.whole_bytes / MIB:,.0f} MiB, and of a kind that has to be"
+            " held in memory whole",
+            where=Where(file=name),
+            help="write it as a file of JSON lines, which is read piece by piece",
+        )
+    return content
+
+
+def _guarded(
+    stream: io.BufferedReader, name: str, *, packed_bytes: int, limits: Limits
+) -> io.BufferedReader:
+    return io.BufferedReader(
+        _Guard(stream, name, packed_bytes=packed_bytes, limits=limits), _CHUNK_BYTES
+    )
+
+
+class _Guard(io.RawIOBase):
+    """Pass unpacked bytes on, and stop where a small file unpacks to far more than data does."""
+
+    def __init__(
+        self, stream: io.BufferedReader, name: str, *, packed_bytes: int, limits: Limits
+    ) -> None:
+        super().__init__()
+        self._stream = stream
+        self._name = name
+        self._allowed = max(limits.unpacked_bytes, limits.unpacked_ratio * packed_bytes)
+        self._packed_bytes = packed_bytes
+        self._passed = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        count = self._stream.readinto1(buffer)
+        self._passed += count
+        if self._passed > self._allowed:
+            raise DataError(
+                "DAT-040",
+                f"`{self._name}` has {self._packed_bytes:,} bytes and unpacks to more than"
+                f" {self._allowed:,}; no text of examples is packed so densely",
+                where=Where(file=self._name),
+                help="if the file is sound, unpack it yourself and name the unpacked file",
+            )
+        return count
 
 
 def _is_empty(name: str) -> DataError:
@@ -261,7 +341,7 @@ class _ZstdReader(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         while not self._ready:
-            packed = self._file.read(_CHUNK_BYTES)
+            packed = self._file.read(_PACKED_BYTES)
             if not packed:
                 if not self._fresh:
                     raise EOFError("the last zstandard frame ends too early")
@@ -291,6 +371,8 @@ def _sniff(stream: io.BufferedReader) -> str:
     start = stream.peek(4096)[:4096].removeprefix(_BOM).lstrip()
     if start.startswith(_PARQUET_START):
         return ".parquet"
+    if start.startswith((_ARROW_FILE_START, _ARROW_STREAM_START)):
+        return ".arrow"
     if start.startswith(b"["):
         return ".json"
     if start.startswith(b"{"):
@@ -298,16 +380,34 @@ def _sniff(stream: io.BufferedReader) -> str:
     return ".tsv" if b"\t" in start.split(b"\n", 1)[0] else ".csv"
 
 
-def _refuse_binary(name: str, stream: io.BufferedReader, suffix: str) -> None:
+def _refuse_other_types(name: str, stream: io.BufferedReader, suffix: str) -> None:
+    """Refuse a file whose first bytes are not what its name says.
+
+    Raises:
+        DataError: it is empty (DAT-002), no UTF-8 text (DAT-003), or text of another kind (DAT-042).
+    """
     start = stream.peek(4096)[:4096]
     if not start:
         raise _is_empty(name)
-    if suffix == ".parquet":
+    if suffix in TABLES:
         return
     if start.startswith(_UTF16_STARTS):
-        message, way_out = f"`{name}` is UTF-16 text, not UTF-8", "save it again as UTF-8"
-    elif b"\0" in start or start.startswith(_PARQUET_START):
-        message, way_out = f"`{name}` is a binary file, not text", f"give one of {_KNOWN}"
-    else:
-        return
-    raise DataError("DAT-003", message, where=Where(file=name), help=way_out)
+        raise _no_text(name, "is UTF-16 text, not UTF-8", "save it again as UTF-8")
+    if start.startswith(_ZIP_START):
+        what = "is a ZIP archive, as spreadsheets and word processors write"
+        raise _no_text(name, what, "export it as CSV, and give that file")
+    if b"\0" in start or start.startswith((_PARQUET_START, _ARROW_FILE_START)):
+        raise _no_text(name, "is a binary file, not text", f"give one of {_KNOWN}")
+    text = start.removeprefix(_BOM).lstrip()
+    if suffix in (".csv", ".tsv") and text.startswith((b'{"', b'[{"', b"[\n")):
+        found = ".json" if text.startswith(b"[") else ".jsonl"
+        raise DataError(
+            "DAT-042",
+            f"`{name}` is called `{suffix}` and holds JSON",
+            where=Where(file=name),
+            help=f"give it a name that ends in {found}",
+        )
+
+
+def _no_text(name: str, what: str, way_out: str) -> DataError:
+    return DataError("DAT-003", f"`{name}` {what}", where=Where(file=name), help=way_out)

@@ -7,52 +7,36 @@ None; the literal mapping `FORMATS` holds them in the order in which they are tr
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
-from pydantic import JsonValue
+from pydantic import JsonValue, ValidationError
 
 from freehold.core.errors import DataError, Where
 from freehold.core.message import Message
 from freehold.core.sections import Columns
+from freehold.data.content import (
+    EMPTY_INPUT,
+    INPUT_NOT_TEXT,
+    NO_INPUT,
+    NO_TARGET,
+    Columned,
+    Content,
+    Rejected,
+    Taken,
+    context_of,
+    input_of,
+    target_of,
+    text_of,
+)
+from freehold.data.derived import ORIGIN_COLUMN
+from freehold.data.turns import NO_TURNS, NO_USER, is_turns, take_turns, turns_of
 
-NO_INPUT = "no input"
-EMPTY_INPUT = "empty input"
-NO_TARGET = "no target"
-EMPTY_TARGET = "empty target"
-INPUT_NOT_TEXT = "the input is not text"
-CONTEXT_NOT_TEXT = "the context is not text"
-HISTORY_NOT_TURNS = "the history is not a list of question and answer"
-NO_TURNS = "not a list of turns"
-NO_ASSISTANT = "no assistant turn"
-NO_USER = "no user turn before the assistant's"
-ENDS_WITHOUT_ANSWER = "the last turn is not the assistant's"
-TOOL_TURN = "a tool call or a turn that is no text"
-EMPTY_TURN = "an empty turn"
-
-Columned: TypeAlias = Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What one row asks and what it wants as the answer."""
-
-    input: str
-    target: JsonValue
-    context: str | None = None
-    history: tuple[Message, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row without something that it needs, and the reason."""
-
-    reason: str
-
-
-Taken: TypeAlias = Content | Rejected
+HISTORY_NOT_TURNS = "the history is not a list of turns, or of question and answer"
+NO_EQUALS = "no `equals` among the asserts"
+SEVERAL_ANSWERS = "several `equals` that differ"
+SEVERAL_VALUES = "a variable that is not one text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +45,8 @@ class Format:
 
     `name` is shown to people. `used` are the columns that hold the content; the others become
     `Example.fields`. `fits` says whether a row has this shape; a row that does not is rejected
-    with a reason by `take`.
+    with a reason by `take`. `is_own` marks the rows that Freehold wrote: they stand beside rows of any
+    other format, whatever columns the user named.
     """
 
     name: str
@@ -69,6 +54,7 @@ class Format:
     columns: Columns
     fits: Callable[[Columned], bool]
     take: Callable[[Columned], Taken]
+    is_own: bool = False
 
 
 Recognise: TypeAlias = Callable[[Columned], Format | None]
@@ -97,111 +83,43 @@ TARGETS = (
 CONTEXTS = ("context", "passage")
 
 
-def _text(value: JsonValue) -> str | None:
-    """Return text, or a number as its JSON text; None for everything else."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return json.dumps(value)
-    return None
+# Rows that Freehold wrote --------------------------------------------------------------------
 
 
-def _target(value: JsonValue) -> JsonValue | Rejected:
-    """Return a wanted answer: a number or a truth value as its JSON text, the rest as it is."""
-    if value is None:
-        return Rejected(NO_TARGET)
-    if isinstance(value, str) and not value.strip():
-        return Rejected(EMPTY_TARGET)
-    if isinstance(value, bool | int | float):
-        return json.dumps(value)
-    return value
-
-
-def _input(value: JsonValue) -> str | Rejected:
-    if value is None:
-        return Rejected(NO_INPUT)
-    text = _text(value)
-    if text is None:
-        return Rejected(INPUT_NOT_TEXT)
-    return text if text.strip() else Rejected(EMPTY_INPUT)
-
-
-def _context(value: JsonValue) -> str | Rejected | None:
-    """Return a passage; a list of paragraphs is joined by empty lines."""
-    if value is None or value == "" or value == []:
+def recognise_own(row: Columned) -> Format | None:
+    """A row of a file that Freehold wrote: `input`, `target`, and its origin in `freehold`."""
+    if not _is_own(row):
         return None
-    if isinstance(value, list):
-        paragraphs = [item for item in value if isinstance(item, str)]
-        if len(paragraphs) != len(value):
-            return Rejected(CONTEXT_NOT_TEXT)
-        return "\n\n".join(paragraphs)
-    text = _text(value)
-    return Rejected(CONTEXT_NOT_TEXT) if text is None else text
-
-
-# Chat turns ----------------------------------------------------------------------------------
-
-Role: TypeAlias = Literal["system", "user", "assistant"]
-_ROLES: Mapping[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-}
-
-
-def _is_turns(value: JsonValue) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(t, dict) and ("role" in t or "from" in t) for t in value)
+    return Format(
+        "input/target",
+        frozenset({"id", "input", "target", "context", "history", ORIGIN_COLUMN}),
+        Columns(input="input", target="target", context="context"),
+        _is_own,
+        _take_own,
+        is_own=True,
     )
 
 
-def _turn(turn: JsonValue) -> Message | Rejected:
-    if not isinstance(turn, dict):
-        return Rejected(NO_TURNS)
-    role = _ROLES.get(str(turn.get("role", turn.get("from"))).casefold())
-    content = _turn_text(turn.get("content", turn.get("value")))
-    if role is None or content is None or turn.get("tool_calls"):
-        return Rejected(TOOL_TURN)
-    return Message(role=role, content=content) if content.strip() else Rejected(EMPTY_TURN)
+def _is_own(row: Columned) -> bool:
+    return isinstance(row.get(ORIGIN_COLUMN), dict) and "input" in row and "target" in row
 
 
-def _turn_text(content: JsonValue) -> str | None:
-    """Return the text of a turn, which may be given in parts; None where a part is no text."""
-    if not isinstance(content, list):
-        return content if isinstance(content, str) else None
-    parts = [part.get("text") if isinstance(part, dict) else part for part in content]
-    texts = [part for part in parts if isinstance(part, str)]
-    return "".join(texts) if len(texts) == len(parts) else None
+def _take_own(row: Columned) -> Taken:
+    """Take a row exactly as it was written, so that reading gives the same example back."""
+    asked, wanted, context = row.get("input"), row.get("target"), row.get("context")
+    if not isinstance(asked, str):
+        return Rejected(NO_INPUT if asked is None else INPUT_NOT_TEXT)
+    if not asked.strip():
+        return Rejected(EMPTY_INPUT)
+    if wanted is None or wanted == "":
+        return Rejected(NO_TARGET)
+    history = history_of(row.get("history"))
+    if isinstance(history, Rejected):
+        return history
+    return Content(asked, wanted, context if isinstance(context, str) else None, history)
 
 
-def take_turns(turns: JsonValue) -> Taken:
-    """Return the last answer of a chat as target, its question as input, the rest as history."""
-    if not isinstance(turns, list):
-        return Rejected(NO_TURNS)
-    messages: list[Message] = []
-    for turn in turns:
-        message = _turn(turn)
-        if isinstance(message, Rejected):
-            return message
-        messages.append(message)
-    if all(message.role != "assistant" for message in messages):
-        return Rejected(NO_ASSISTANT)
-    if messages[-1].role != "assistant":
-        return Rejected(ENDS_WITHOUT_ANSWER)
-    if len(messages) < 2 or messages[-2].role != "user":
-        return Rejected(NO_USER)
-    return Content(
-        input=messages[-2].content,
-        target=messages[-1].content,
-        history=tuple(messages[:-2]),
-    )
+# Chats ---------------------------------------------------------------------------------------
 
 
 def _system_turn(row: Columned) -> list[JsonValue]:
@@ -209,17 +127,21 @@ def _system_turn(row: Columned) -> list[JsonValue]:
     return [{"role": "system", "content": system}] if isinstance(system, str) and system else []
 
 
+def _tools(row: Columned) -> JsonValue:
+    return row.get("tools") or row.get("functions")
+
+
 def recognise_messages(row: Columned) -> Format | None:
-    """OpenAI chat: `messages` is a list of turns with role and content."""
+    """OpenAI chat: `messages` is a list of turns with role and content; `tools` may be beside."""
     if "messages" not in row:
         return None
 
     def take(row: Columned) -> Taken:
-        return take_turns(row.get("messages"))
+        return take_turns(row.get("messages"), tools=_tools(row))
 
     return Format(
         "OpenAI messages",
-        frozenset({"messages"}),
+        frozenset({"messages", "tools", "functions"}),
         Columns(input="messages", target="messages"),
         lambda row: "messages" in row,
         take,
@@ -227,18 +149,19 @@ def recognise_messages(row: Columned) -> Format | None:
 
 
 def recognise_sharegpt(row: Columned) -> Format | None:
-    """ShareGPT: `conversations` is a list of turns with from and value; `system` may be beside."""
+    """ShareGPT: `conversations` is a list of turns with from and value; `system` and `tools` beside."""
     name = "conversations" if "conversations" in row else "conversation"
-    if not _is_turns(row.get(name)):
+    if not is_turns(row.get(name)):
         return None
 
     def take(row: Columned) -> Taken:
         turns = row.get(name)
-        return take_turns([*_system_turn(row), *turns] if isinstance(turns, list) else None)
+        whole = [*_system_turn(row), *turns] if isinstance(turns, list) else None
+        return take_turns(whole, tools=_tools(row))
 
     return Format(
         "ShareGPT conversations",
-        frozenset({name, "system"}),
+        frozenset({name, "system", "tools", "functions"}),
         Columns(input=name, target=name),
         lambda row: name in row,
         take,
@@ -246,23 +169,102 @@ def recognise_sharegpt(row: Columned) -> Format | None:
 
 
 def recognise_prompt_turns(row: Columned) -> Format | None:
-    """`prompt` and `completion` as lists of turns; as text they are a pair of columns."""
-    if not (_is_turns(row.get("prompt")) and _is_turns(row.get("completion"))):
+    """`prompt` and `completion`, one of them or both as a list of turns; two texts are a pair of columns."""
+    if not _has_prompt_turns(row):
         return None
-
-    def take(row: Columned) -> Taken:
-        prompt, completion = row.get("prompt"), row.get("completion")
-        if isinstance(prompt, list) and isinstance(completion, list):
-            return take_turns([*prompt, *completion])
-        return Rejected(NO_TURNS)
-
     return Format(
         "prompt/completion turns",
-        frozenset({"prompt", "completion"}),
+        frozenset({"prompt", "completion", "tools"}),
         Columns(input="prompt", target="completion"),
-        lambda row: _is_turns(row.get("prompt")) and _is_turns(row.get("completion")),
-        take,
+        _has_prompt_turns,
+        _take_prompt_turns,
     )
+
+
+def _has_prompt_turns(row: Columned) -> bool:
+    prompt, completion = row.get("prompt"), row.get("completion")
+    is_either = is_turns(prompt) or is_turns(completion)
+    return is_either and all(is_turns(v) or isinstance(v, str) for v in (prompt, completion))
+
+
+def _take_prompt_turns(row: Columned) -> Taken:
+    prompt = _as_turns(row.get("prompt"), "user")
+    completion = _as_turns(row.get("completion"), "assistant")
+    if prompt is None or completion is None:
+        return Rejected(NO_TURNS)
+    return take_turns([*prompt, *completion], tools=row.get("tools"))
+
+
+def _as_turns(value: JsonValue, role: str) -> list[JsonValue] | None:
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    return value if isinstance(value, list) else None
+
+
+def history_of(value: JsonValue) -> tuple[Message, ...] | Rejected:
+    """Return earlier turns: a list of turns, or of pairs of question and answer as in Alpaca."""
+    if value is None or value == []:
+        return ()
+    if is_turns(value):
+        exact = _messages(value)
+        return exact if exact is not None else turns_of(value)
+    pairs = _pairs_of_turns(value)
+    return Rejected(HISTORY_NOT_TURNS) if pairs is None else pairs
+
+
+def _messages(value: JsonValue) -> tuple[Message, ...] | None:
+    """Return turns that Freehold wrote, unchanged even where they are empty; None for other shapes."""
+    if not isinstance(value, list):
+        return None
+    try:
+        return tuple(Message.model_validate(turn) for turn in value)
+    except ValidationError:
+        return None
+
+
+# promptfoo -----------------------------------------------------------------------------------
+
+
+def recognise_promptfoo(row: Columned) -> Format | None:
+    """Promptfoo's tests: `vars` holds the input, an `equals` among the `assert` the target."""
+    if not isinstance(row.get("vars"), dict) or "assert" not in row:
+        return None
+    return Format(
+        "promptfoo tests",
+        frozenset({"vars", "assert"}),
+        Columns(input="vars", target="assert"),
+        lambda row: "vars" in row and "assert" in row,
+        _take_promptfoo,
+    )
+
+
+def _take_promptfoo(row: Columned) -> Taken:
+    variables, wanted = row.get("vars"), _asserted(row.get("assert"))
+    if isinstance(wanted, Rejected):
+        return wanted
+    if not isinstance(variables, dict):
+        return Rejected(NO_INPUT)
+    if any(text_of(value) is None for value in variables.values() if value is not None):
+        return Rejected(SEVERAL_VALUES)
+    passage = next((name for name in CONTEXTS if name in variables and len(variables) > 1), None)
+    names = tuple(name for name in variables if name != passage)
+    asked = _input_of(variables, names) if names else Rejected(NO_INPUT)
+    if isinstance(asked, Rejected):
+        return asked
+    context = context_of(variables[passage]) if passage else None
+    return context if isinstance(context, Rejected) else Content(asked, wanted, context)
+
+
+def _asserted(asserts: JsonValue) -> JsonValue | Rejected:
+    """Return the value of the one `equals` in a list of asserts."""
+    listed = asserts if isinstance(asserts, list) else [asserts]
+    wanted: list[JsonValue] = []
+    for one in listed:
+        if isinstance(one, dict) and one.get("type") == "equals" and one.get("value") not in wanted:
+            wanted.append(one.get("value"))
+    if not wanted:
+        return Rejected(NO_EQUALS)
+    return target_of(wanted[0]) if len(wanted) == 1 else Rejected(SEVERAL_ANSWERS)
 
 
 # Columns -------------------------------------------------------------------------------------
@@ -282,17 +284,17 @@ def recognise_alpaca(row: Columned) -> Format | None:
 
 
 def _take_alpaca(row: Columned) -> Taken:
-    instruction, target = _input(row.get("instruction")), _target(row.get("output"))
-    detail = "" if row.get("input") is None else _text(row.get("input"))
-    history = _pairs_of_turns(row.get("history"))
+    instruction, target = input_of(row.get("instruction")), target_of(row.get("output"))
+    detail = "" if row.get("input") is None else text_of(row.get("input"))
+    history = history_of(row.get("history"))
     if isinstance(instruction, Rejected):
         return instruction
     if isinstance(target, Rejected):
         return target
     if detail is None:
         return Rejected(INPUT_NOT_TEXT)
-    if history is None:
-        return Rejected(HISTORY_NOT_TURNS)
+    if isinstance(history, Rejected):
+        return history
     system = row.get("system")
     first = (Message(role="system", content=system),) if isinstance(system, str) and system else ()
     whole = f"{instruction}\n\n{detail}" if detail.strip() else instruction
@@ -300,8 +302,6 @@ def _take_alpaca(row: Columned) -> Taken:
 
 
 def _pairs_of_turns(history: JsonValue) -> tuple[Message, ...] | None:
-    if history is None:
-        return ()
     if not isinstance(history, list):
         return None
     messages: list[Message] = []
@@ -323,7 +323,11 @@ def recognise_pair(row: Columned) -> Format | None:
     if found is None:
         return None
     context = next((names[name] for name in CONTEXTS if name in names), None)
-    return format_of_columns(Columns(input=found[0], target=found[1], context=context))
+    history = row.get("history")
+    return format_of_columns(
+        Columns(input=found[0], target=found[1], context=context),
+        history="history" if history is None or is_turns(history) else None,
+    )
 
 
 def _known_pair(names: Mapping[str, str]) -> tuple[str, str] | None:
@@ -335,33 +339,54 @@ def _known_pair(names: Mapping[str, str]) -> tuple[str, str] | None:
     return (inputs[0], targets[0]) if len(inputs) == 1 and len(targets) == 1 else None
 
 
-def format_of_columns(columns: Columns) -> Format:
+def format_of_columns(columns: Columns, *, history: str | None = None) -> Format:
     """Return the format of rows whose input and target columns are known.
 
-    Several input columns become lines of `name: value`; several target columns one JSON object.
+    Several input columns become lines of `name: value`; several target columns one JSON object. One
+    input column may hold a list of turns that ends with the user's. `history` is the column of earlier
+    turns, where there may be one.
     """
     inputs, targets = names_of(columns.input), names_of(columns.target)
     context = columns.context
 
     def take(row: Columned) -> Taken:
-        asked = _input_of(row, inputs)
+        asked, earlier = _asked_of(row, inputs, history)
         wanted = _target_of(row, targets)
-        passage = _context(row.get(context)) if context else None
+        passage = context_of(row.get(context)) if context else None
         if isinstance(asked, Rejected):
             return asked
+        if isinstance(earlier, Rejected):
+            return earlier
         if isinstance(wanted, Rejected):
             return wanted
         if isinstance(passage, Rejected):
             return passage
-        return Content(input=asked, target=wanted, context=passage)
+        return Content(input=asked, target=wanted, context=passage, history=earlier)
 
+    beside = [name for name in (context, history) if name]
     return Format(
         name=f"{'+'.join(inputs)}/{'+'.join(targets)}",
-        used=frozenset({*inputs, *targets, *((context,) if context else ())}),
+        used=frozenset({*inputs, *targets, *beside}),
         columns=columns,
         fits=lambda row: all(name in row for name in (*inputs, *targets)),
         take=take,
     )
+
+
+def _asked_of(
+    row: Columned, inputs: Sequence[str], history: str | None
+) -> tuple[str | Rejected, tuple[Message, ...] | Rejected]:
+    """Return what is asked and the turns before it."""
+    earlier = history_of(row.get(history)) if history else ()
+    value = row.get(inputs[0]) if len(inputs) == 1 else None
+    if not is_turns(value):
+        return _input_of(row, inputs), earlier
+    turns = turns_of(value)
+    if isinstance(turns, Rejected):
+        return turns, earlier
+    if isinstance(earlier, Rejected) or turns[-1].role != "user":
+        return Rejected(NO_USER), earlier
+    return turns[-1].content, (*earlier, *turns[:-1])
 
 
 def names_of(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
@@ -373,12 +398,12 @@ def names_of(columns: str | tuple[str, ...] | None) -> tuple[str, ...]:
 
 def _input_of(row: Columned, names: Sequence[str]) -> str | Rejected:
     if len(names) == 1:
-        return _input(row.get(names[0]))
+        return input_of(row.get(names[0]))
     lines: list[str] = []
     for name in names:
         if row.get(name) is None or row.get(name) == "":
             continue
-        text = _text(row.get(name))
+        text = text_of(row.get(name))
         if text is None:
             return Rejected(INPUT_NOT_TEXT)
         lines.append(f"{name}: {text}")
@@ -387,23 +412,28 @@ def _input_of(row: Columned, names: Sequence[str]) -> str | Rejected:
 
 def _target_of(row: Columned, names: Sequence[str]) -> JsonValue | Rejected:
     if len(names) == 1:
-        return _target(row.get(names[0]))
+        return target_of(row.get(names[0]))
     if any(row.get(name) is None or row.get(name) == "" for name in names):
         return Rejected(NO_TARGET)
     return {name: row[name] for name in names}
 
 
 FORMATS: Mapping[str, Recognise] = {
+    "rows of Freehold": recognise_own,
     "OpenAI messages": recognise_messages,
     "ShareGPT conversations": recognise_sharegpt,
     "prompt/completion turns": recognise_prompt_turns,
+    "promptfoo tests": recognise_promptfoo,
     "instruction/input/output": recognise_alpaca,
     "two columns": recognise_pair,
 }
 
 
 def recognise(row: Columned, columns: Columns) -> Format | None:
-    """Return the format of a row: the user's columns first, then the known shapes in order."""
+    """Return the format of a row: Freehold's own, the user's columns, then the known shapes in order."""
+    own = recognise_own(row)
+    if own is not None:
+        return own
     if columns.input and columns.target:
         chosen = format_of_columns(columns)
         return chosen if chosen.fits(row) else None
@@ -445,57 +475,6 @@ def _completed(row: Columned, columns: Columns) -> Format | None:
             context=columns.context,
         )
     )
-
-
-def refuse_preferences(row: Columned, name: str, columns: Columns) -> None:
-    """Refuse rows that compare or rate answers: a bad answer must not become a target.
-
-    Raises:
-        DataError: the row holds a pair of answers, or a rated one (DAT-017).
-    """
-    if columns.target is not None:
-        return
-    pair = {"chosen", "rejected"} <= row.keys() or "preferred_output" in row
-    rated = {"prompt", "completion"} <= row.keys() and (
-        isinstance(row.get("label"), bool) or "kto_tag" in row
-    )
-    if not (pair or rated):
-        return
-    what = "pairs of a better and a worse answer" if pair else "answers rated good or bad"
-    wanted = "chosen" if pair else "completion"
-    raise DataError(
-        "DAT-017",
-        f"`{name}` holds {what}, not one wanted answer a row",
-        where=Where(file=name),
-        help="to use one of the columns as the answer, write in task.yaml: "
-        f"data: {{examples: {name}, columns: {{input: prompt, target: {wanted}}}}}",
-    )
-
-
-def unclear_columns(seen: Sequence[str], name: str, columns: Columns) -> DataError:
-    """Return the error for rows whose input or target column cannot be told."""
-    for setting in (*names_of(columns.input), *names_of(columns.target)):
-        if setting not in seen:
-            return missing_column(setting, seen, where=name)
-    listed = ", ".join(f"`{column}`" for column in seen) or "none"
-    example = _suggested(seen)
-    return DataError(
-        "DAT-006",
-        f"it is unclear which column of `{name}` is the input and which the target; "
-        f"the columns are {listed}",
-        where=Where(file=name),
-        help=f"write in task.yaml: data: {{examples: {name}, columns: {example}}}",
-    )
-
-
-def _suggested(seen: Sequence[str]) -> str:
-    lower = {column.strip().casefold(): column for column in seen}
-    first = next((lower[name] for name in INPUTS if name in lower), None)
-    second = next((lower[name] for name in TARGETS if name in lower), None)
-    rest = [column for column in seen if column not in (first, second, "id")]
-    first = first or (rest.pop(0) if rest else "INPUT_COLUMN")
-    second = second or (rest.pop(0) if rest else "TARGET_COLUMN")
-    return f"{{input: {first}, target: {second}}}"
 
 
 def missing_column(column: str, seen: Sequence[str], *, where: str) -> DataError:

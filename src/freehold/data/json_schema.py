@@ -1,9 +1,13 @@
-"""Infer a JSON Schema from the wanted answers, so that decoding can be held to it."""
+"""Infer a JSON Schema from the wanted answers, so that decoding can be held to it.
+
+Also finds what no JSON Schema may hold: a reference that leads back to itself and to nothing else.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import unquote
 
 from pydantic import JsonValue
 
@@ -78,3 +82,83 @@ def _text(texts: Sequence[str]) -> dict[str, JsonValue]:
     if closed:
         return {"type": "string", "enum": list[JsonValue](sorted(counts))}
     return {"type": "string"}
+
+
+# References ----------------------------------------------------------------------------------
+
+_HERE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
+"""Keywords whose schemas look at the same value; all others go into a part of it."""
+
+
+def endless_reference(schema: JsonValue) -> str | None:
+    """Return a `$ref` that leads back to itself without going into the value, or None.
+
+    Such a schema, of which `{"$ref": "#"}` is the smallest, means nothing, and whoever checks a value with it
+    never ends. A schema that refers to itself for a part of the value (a tree) is sound.
+    """
+    done: set[int] = set()
+    for start in _subschemas(schema):
+        path: list[Mapping[str, JsonValue]] = [start]
+        routes = [_next_schemas(start, schema)]
+        while routes:
+            reference, found = next(routes[-1], (None, None))
+            if found is None:
+                routes.pop()
+                done.add(id(path.pop()))
+            elif any(found is before for before in path):
+                return reference or "#"
+            elif id(found) not in done:
+                path.append(found)
+                routes.append(_next_schemas(found, schema))
+    return None
+
+
+def _subschemas(schema: JsonValue) -> Iterator[Mapping[str, JsonValue]]:
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+def _next_schemas(
+    schema: Mapping[str, JsonValue], root: JsonValue
+) -> Iterator[tuple[str | None, Mapping[str, JsonValue]]]:
+    """Yield the schemas that are checked against the same value, with the reference that leads there."""
+    for keyword in ("$ref", "$dynamicRef"):
+        reference = schema.get(keyword)
+        if isinstance(reference, str) and (found := _referred(reference, root)) is not None:
+            yield reference, found
+    for keyword in _HERE:
+        value = schema.get(keyword)
+        inside = value if isinstance(value, list) else [value]
+        if keyword == "dependentSchemas" and isinstance(value, dict):
+            inside = list(value.values())
+        for item in inside:
+            if isinstance(item, dict):
+                yield None, item
+
+
+def _referred(reference: str, root: JsonValue) -> Mapping[str, JsonValue] | None:
+    """Return the schema inside `root` that a reference names by its path or its anchor."""
+    name = unquote(reference.removeprefix("#"))
+    if not reference.startswith("#"):
+        return None
+    if name and not name.startswith("/"):
+        anchored = (
+            s for s in _subschemas(root) if name in (s.get("$anchor"), s.get("$dynamicAnchor"))
+        )
+        return next(anchored, None)
+    value = root
+    for part in name.split("/")[1:]:
+        key = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, dict):
+            value = value.get(key)
+        elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return None
+    return value if isinstance(value, dict) else None

@@ -7,22 +7,30 @@ anything is trained. Chats may be text or lists of turns, as TRL and OpenAI writ
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from freehold.core.errors import DataError, Where
-from freehold.core.message import Message, user
+from freehold.core.message import Message
 from freehold.core.preference import JudgedAnswer, Preference, PreferencePair
 from freehold.core.snapshot import Drop
+from freehold.data.content import Rejected
 from freehold.data.files import DataFile, find_files, open_file
+from freehold.data.limits import LIMITS
 from freehold.data.read import drops_as_causes
-from freehold.data.rows import READERS, Unreadable
+from freehold.data.readers import READERS
+from freehold.data.rows import Unreadable
+from freehold.data.turns import is_turns, turns_of
 
-PROMPTS = ("prompt", "input", "question", "instruction", "query")
+PROMPTS = (
+    *("prompt", "input", "question", "instruction", "query"),
+    *("messages", "conversations", "conversation"),
+)
 CHOSEN = ("chosen", "preferred_output", "preferred")
 REJECTED = ("rejected", "non_preferred_output", "non_preferred")
 ANSWERS = ("completion", "answer", "response", "output")
@@ -39,6 +47,8 @@ _TRUTHS: Mapping[str, bool] = {
     **dict.fromkeys(("true", "1", "good", "yes"), True),
     **dict.fromkeys(("false", "0", "bad", "no"), False),
 }
+_SAID_BY_PERSON = "\n\nHuman:"
+_SPEAKERS = re.compile(r"\n\n(Human|Assistant):")
 _Turns: TypeAlias = tuple[Message, ...]
 
 
@@ -60,7 +70,8 @@ def read_preferences(source: str, *, root: Path) -> PreferenceReading:
     A pair has a prompt with a `chosen` and a `rejected` answer (or `preferred_output` and
     `non_preferred_output`); a judged answer has a prompt, a `completion` (or `answer`) and a `label` that is
     true where it is good. The prompt is text or a list of turns that ends with the user's; it may be left
-    out where both answers are whole chats that begin alike.
+    out where both answers are whole chats that begin alike. A chat that was judged as a whole (`messages` or
+    `conversations` with a label) ends with the answer. Tools are written out as in examples.
 
     Raises:
         DataError: nothing is there, it cannot be read, or no row can be used (DAT-027).
@@ -83,7 +94,7 @@ def read_preferences(source: str, *, root: Path) -> PreferenceReading:
 
 def _read_file(file: DataFile, found: list[Preference], drops: list[Drop]) -> None:
     with open_file(file) as opened:
-        for row in READERS[opened.suffix](opened.stream, opened.name):
+        for row in READERS[opened.suffix](opened.stream, opened.name, LIMITS):
             if isinstance(row, Unreadable):
                 drops.append(Drop(source=opened.name, row=row.number, reason=row.reason))
                 continue
@@ -98,12 +109,18 @@ def _preference(columns: Mapping[str, JsonValue], *, source: str, row: int) -> P
     chosen, rejected = _first(columns, CHOSEN), _first(columns, REJECTED)
     if chosen is not None and rejected is not None:
         return _pair(columns, (chosen, rejected), source=source, row=row)
-    answer = _first(columns, ANSWERS)
-    if answer is None:
+    answer, asked = _first(columns, ANSWERS), _asked(columns)
+    if answer is None and isinstance(asked, list) and _first(columns, LABELS) is not None:
+        # a chat that was judged as a whole: its last turn is the answer
+        turns = _ending_with(_turns(asked, columns), "assistant")
+        prompt, said = _ending_with(turns[:-1], "user"), turns[-1].content
+    elif answer is None:
         raise _UnusableError(NEITHER)
+    else:
+        prompt, said = _prompt(asked, columns), _answer(answer)
     return JudgedAnswer(
-        prompt=_prompt(_first(columns, PROMPTS)),
-        answer=_answer(answer),
+        prompt=prompt,
+        answer=said,
         is_good=_truth(_first(columns, LABELS)),
         source=source,
         row=row,
@@ -113,53 +130,79 @@ def _preference(columns: Mapping[str, JsonValue], *, source: str, row: int) -> P
 def _pair(
     columns: Mapping[str, JsonValue], answers: tuple[JsonValue, JsonValue], *, source: str, row: int
 ) -> PreferencePair:
-    given = _first(columns, PROMPTS)
-    if given is None and all(isinstance(answer, list) for answer in answers):
-        turns = [_turns(answer) for answer in answers]
-        if turns[0][:-1] != turns[1][:-1]:
-            raise _UnusableError(NO_PROMPT)
-        prompt = _ending_with(turns[0][:-1], "user")
+    given = _asked(columns)
+    if given is None:
+        prompt, chosen, rejected = _without_prompt(*answers)
     else:
-        prompt = _prompt(given)
-    chosen, rejected = (_answer(answer) for answer in answers)
+        prompt = _prompt(given, columns)
+        chosen, rejected = (_answer(answer) for answer in answers)
     if chosen.strip() == rejected.strip():
         raise _UnusableError(SAME)
     return PreferencePair(prompt=prompt, chosen=chosen, rejected=rejected, source=source, row=row)
 
 
-def _prompt(value: JsonValue) -> _Turns:
+def _without_prompt(chosen: JsonValue, rejected: JsonValue) -> tuple[_Turns, str, str]:
+    """Return the prompt that two whole chats share, and their last turns."""
+    first, second = (_transcript(answer) for answer in (chosen, rejected))
+    if first[:-1] != second[:-1]:
+        raise _UnusableError(NO_PROMPT)
+    prompt = _ending_with(first[:-1], "user")
+    good, bad = (_ending_with(turns, "assistant")[-1].content for turns in (first, second))
+    return prompt, good, bad
+
+
+def _transcript(value: JsonValue) -> _Turns:
+    """Return a chat as turns: a list, or text in which `Human:` and `Assistant:` take turns."""
+    if isinstance(value, list):
+        return _turns(value, {})
+    if not isinstance(value, str) or not value.startswith(_SAID_BY_PERSON):
+        raise _UnusableError(NO_PROMPT)
+    parts = _SPEAKERS.split(value)[1:]
+    roles = ("user" if speaker == "Human" else "assistant" for speaker in parts[::2])
+    turns = zip(roles, parts[1::2], strict=True)
+    return _turns([{"role": role, "content": text.strip()} for role, text in turns], {})
+
+
+def _asked(columns: Mapping[str, JsonValue]) -> JsonValue:
+    """Return the prompt of a row: Alpaca's instruction with its input, else the first known column."""
+    instruction, detail = columns.get("instruction"), columns.get("input")
+    if isinstance(instruction, str) and isinstance(detail, str) and detail.strip():
+        return f"{instruction}\n\n{detail}"
+    return instruction or _first(columns, PROMPTS)
+
+
+def _prompt(value: JsonValue, columns: Mapping[str, JsonValue]) -> _Turns:
     """Return a prompt as turns: text is one turn of the user's."""
+    tools: Mapping[str, JsonValue] = columns
     if isinstance(value, dict):
-        value = value.get("messages")
+        value, tools = value.get("messages"), value
     if isinstance(value, str) and value.strip():
-        return (user(value),)
+        value = [{"role": "user", "content": value}]
     if value is None or isinstance(value, str):
         raise _UnusableError(NO_PROMPT)
-    return _ending_with(_turns(value), "user")
+    return _ending_with(_turns(value, {"system": columns.get("system"), **tools}), "user")
 
 
 def _answer(value: JsonValue) -> str:
     """Return an answer as text: of turns the last, of any other value its compact JSON."""
     if isinstance(value, str):
         return value
+    if is_turns([value]):
+        value = [value]
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return _ending_with(_turns(value), "assistant")[-1].content
+        return _ending_with(_turns(value, {}), "assistant")[-1].content
     return json.dumps(value, ensure_ascii=False)
 
 
-def _turns(value: JsonValue) -> _Turns:
-    if not isinstance(value, list) or not value:
+def _turns(value: JsonValue, columns: Mapping[str, JsonValue]) -> _Turns:
+    """Return turns as text, with the system turn and the tools that stand in columns beside them."""
+    system = columns.get("system")
+    if isinstance(value, list) and value and isinstance(system, str) and system.strip():
+        value = [{"role": "system", "content": system}, *value]
+    turns = turns_of(value, tools=columns.get("tools"))
+    if isinstance(turns, Rejected) or not turns:
         raise _UnusableError(NOT_TURNS)
-    return tuple(_turn(item) for item in value)
-
-
-def _turn(value: JsonValue) -> Message:
-    if not isinstance(value, dict):
-        raise _UnusableError(NOT_TURNS)
-    try:
-        return Message.model_validate({name: value.get(name) for name in ("role", "content")})
-    except ValidationError as error:
-        raise _UnusableError(NOT_TURNS) from error
+    return turns
 
 
 def _ending_with(turns: _Turns, role: str) -> _Turns:

@@ -1,25 +1,27 @@
 """Turn an open file into rows, one reader per type. A row that cannot be read says why.
 
 Row numbers are the ones that people see in their tools: the line of a JSONL file, the row of a
-spreadsheet for CSV and TSV (the heading is row 1), and the position of the item from 1 in JSON
-and Parquet.
+spreadsheet for CSV and TSV (the heading is row 1), and the position of the item from 1 in JSON,
+Parquet and Arrow. Files are read piece by piece; `Limits` bounds what one row may ask for.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-import datetime
 import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Protocol, TypeAlias, cast
+from itertools import chain
+from typing import TypeAlias, cast
 
 from pydantic import JsonValue
 
 from freehold.core.errors import DataError, Where
+from freehold.data.files import read_whole
+from freehold.data.limits import LIMITS, Limits
 
 INVALID_JSON = "invalid JSON"
 NOT_AN_OBJECT = "not a JSON object"
@@ -29,11 +31,14 @@ REPEATED_KEY = "the same key twice in one object"
 HALF_CHARACTER = "half of a character (a lone surrogate)"
 WRONG_CELLS = "more or fewer cells than the heading"
 BAD_QUOTES = "text after a closing quote"
+TOO_LONG = "longer than a row may be"
+TOO_DEEP = "objects or lists inside each other deeper than a row may be"
+HUGE_NUMBER = "a number with more than 4,300 digits"
+ZERO_BYTE = "a zero byte"
 _BOM = "\ufeff"
-_LONGEST_CELL = (
-    1 << 30
-)  # characters; the parser's own limit of 131,072 is less than a long document
-_ROWS_OF_JSON = ("data", "examples", "rows", "items", "records")
+_ROWS_OF_JSON = ("data", "examples", "rows", "items", "records", "tests")
+_CHUNK_BYTES = 1 << 20
+_BLANK = " \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Unreadable:
 
 
 RowOrNot: TypeAlias = Row | Unreadable
-RowReader: TypeAlias = Callable[[io.BufferedReader, str], Iterator[RowOrNot]]
+RowReader: TypeAlias = Callable[[io.BufferedReader, str, Limits], Iterator[RowOrNot]]
 
 
 class _RefusedJsonError(ValueError):
@@ -81,24 +86,54 @@ def _unique_keys(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique_keys, parse_float=_finite, parse_constant=_refuse_constant
 )
+_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)  # finds where any value ends
 
 
-def parse_json(text: str) -> JsonValue:
+def parse_json(text: str, *, depth: int = LIMITS.depth) -> JsonValue:
     """Return the value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or reading it would change it (a repeated key, NaN, 1e999).
-            The message is a reason for a drop.
+        ValueError: it is no JSON, reading it would change it (a repeated key, NaN, 1e999), or it is
+            nested deeper than `depth`. The message is a reason for a drop.
     """
     try:
-        value = cast(JsonValue, _DECODER.decode(text.strip(" \t\r\n")))
-    except _RefusedJsonError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ValueError(INVALID_JSON) from error
+        value = cast(JsonValue, _DECODER.decode(text.strip(_BLANK)))
+    except (_RefusedJsonError, json.JSONDecodeError, RecursionError, ValueError) as error:
+        reason = _reason(error)
+        raise ValueError(reason) from (None if reason != INVALID_JSON else error)
+    _refuse_odd(text, value, depth)
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Return the reason for a drop that an error of the JSON decoder stands for."""
+    match error:
+        case _RefusedJsonError():
+            return str(error)
+        case json.JSONDecodeError():
+            return INVALID_JSON
+        case RecursionError():
+            return TOO_DEEP
+        case _:  # Python turns no text of more than 4,300 digits into a number
+            return HUGE_NUMBER
+
+
+def _refuse_odd(text: str, value: JsonValue, depth: int) -> None:
+    """Refuse what JSON allows and nothing behind can hold: halves of characters, and deep nesting."""
+    if text.count("{") + text.count("[") > depth and _is_deeper(value, depth):
+        raise _RefusedJsonError(TOO_DEEP)
     if "\\u" in text and _has_half_character(value):
         raise _RefusedJsonError(HALF_CHARACTER)
-    return value
+
+
+def _is_deeper(value: JsonValue, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        below = (item for item in level if isinstance(item, dict | list))
+        level = [x for item in below for x in (item.values() if isinstance(item, dict) else item)]
+        if not level:
+            return False
+    return True
 
 
 def _has_half_character(value: JsonValue) -> bool:
@@ -115,21 +150,43 @@ def _row(number: int, value: JsonValue) -> RowOrNot:
     return Unreadable(number, NOT_AN_OBJECT)
 
 
-def read_jsonl(stream: io.BufferedReader, _name: str) -> Iterator[RowOrNot]:
+# JSON lines ----------------------------------------------------------------------------------
+
+
+def read_jsonl(
+    stream: io.BufferedReader, _name: str, limits: Limits = LIMITS
+) -> Iterator[RowOrNot]:
     """Yield the rows of JSON lines; blank lines are no rows."""
-    return _json_lines(stream)
+    return _json_lines(lines_of(stream, limits), limits)
 
 
-def _json_lines(lines: Iterable[bytes]) -> Iterator[RowOrNot]:
-    for number, line in enumerate(lines, 1):
-        if line.strip():
-            yield _json_line(number, line)
+def lines_of(stream: io.BufferedReader, limits: Limits) -> Iterator[bytes | None]:
+    """Yield the lines of a stream; None for a line that is too long, which is passed over."""
+    longest = limits.line_bytes
+    while line := stream.readline(longest + 1):
+        if len(line) <= longest or line.endswith(b"\n"):
+            yield line
+            continue
+        while (more := stream.readline(_CHUNK_BYTES)) and not more.endswith(b"\n"):
+            pass
+        yield None
 
 
-def _json_line(number: int, line: bytes) -> RowOrNot:
+def _json_lines(
+    lines: Iterable[bytes | None], limits: Limits, *, start: int = 1
+) -> Iterator[RowOrNot]:
+    for number, line in enumerate(lines, start):
+        if line is None:
+            yield Unreadable(number, TOO_LONG)
+        elif line.strip():
+            yield json_line(number, line, depth=limits.depth)
+
+
+def json_line(number: int, line: bytes, *, depth: int = LIMITS.depth) -> RowOrNot:
+    """Return the row of one line of JSON lines."""
     try:
         text = line.decode("utf-8")
-        value = parse_json(text.removeprefix(_BOM) if number == 1 else text)
+        value = parse_json(text.removeprefix(_BOM) if number == 1 else text, depth=depth)
     except UnicodeDecodeError:
         return Unreadable(number, NOT_UTF8)
     except ValueError as error:
@@ -137,29 +194,131 @@ def _json_line(number: int, line: bytes) -> RowOrNot:
     return _row(number, value)
 
 
-def read_json(stream: io.BufferedReader, name: str) -> Iterator[RowOrNot]:
+# JSON ----------------------------------------------------------------------------------------
+
+
+def read_json(stream: io.BufferedReader, name: str, limits: Limits = LIMITS) -> Iterator[RowOrNot]:
     """Yield the rows of a JSON list of objects, or of an object that holds one such list.
 
-    A file of JSON lines that is called `.json` is read as what it is.
+    A list is read piece by piece, an object whole. A file of JSON lines that is called `.json` is read
+    as what it is.
 
     Raises:
-        DataError: the file is no UTF-8 or no JSON, or holds no list of rows (DAT-015).
+        DataError: the file is no UTF-8 or no JSON, or holds no list of rows (DAT-015), or is an object
+            that is too large (DAT-040).
     """
-    content = stream.read()
+    start = stream.peek(4096)[:4096].removeprefix(_BOM.encode()).lstrip()
+    if start.startswith(b"["):
+        return _items(_Pieces(stream, name), limits)
+    blanks, first = 0, stream.readline(limits.whole_bytes + 1)
+    while first and not first.removeprefix(_BOM.encode()).strip():
+        blanks, first = blanks + 1, stream.readline(limits.whole_bytes + 1)
+    head = first.removeprefix(_BOM.encode())
+    more = stream.peek(1)[:1]
+    if more and isinstance(json_line(0, head), Row):
+        lines = chain((head,), lines_of(stream, limits))
+        return _several_lines(lines, name, limits, start=blanks + 1)
+    return _wrapped(read_whole(stream, name, limits, before=head), name, limits)
+
+
+def _several_lines(
+    lines: Iterator[bytes | None], name: str, limits: Limits, *, start: int
+) -> Iterator[RowOrNot]:
+    """Yield the rows of JSON lines, or of the list in the one object that is all of the file."""
+    first, second = next(lines), next((line for line in lines if line is None or line.strip()), b"")
+    if second == b"" and first is not None:
+        yield from _wrapped(first, name, limits)
+        return
+    yield from _json_lines(chain((first, second), lines), limits, start=start)
+
+
+def _wrapped(content: bytes, name: str, limits: Limits) -> Iterator[RowOrNot]:
     try:
-        value = parse_json(content.decode("utf-8").removeprefix(_BOM))
+        value = parse_json(content.decode("utf-8"), depth=limits.depth)
     except UnicodeDecodeError as error:
         raise _damaged(name, f"`{name}` is not valid UTF-8 at byte {error.start}") from error
     except ValueError as error:
-        if _looks_like_lines(content):
-            return _json_lines(content.split(b"\n"))
         raise _damaged(name, f"`{name}` cannot be used: {error}", error.__cause__) from error
     return (_row(number, item) for number, item in enumerate(_rows_of(value, name), 1))
 
 
-def _looks_like_lines(content: bytes) -> bool:
-    lines = (line for line in content.split(b"\n") if line.strip())
-    return isinstance(_json_line(1, next(lines, b"")), Row)
+class _Pieces:
+    """The text of a stream, of which only the piece at hand is held in memory."""
+
+    def __init__(self, stream: io.BufferedReader, name: str) -> None:
+        self.text = ""
+        self.name = name
+        self.is_whole = False
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+
+    def skip_blank(self, at: int) -> int:
+        """Return the position of the next character that is no white space, reading on as needed."""
+        while True:
+            while at < len(self.text) and self.text[at] in _BLANK:
+                at += 1
+            if at < len(self.text) or self.is_whole:
+                return at
+            at = self.read_on(at)
+
+    def read_on(self, at: int) -> int:
+        """Let go of the text before `at`, read another piece, and return where `at` is now."""
+        chunk = self._stream.read(_CHUNK_BYTES)
+        self.is_whole = not chunk
+        try:
+            self.text = self.text[at:] + self._decoder.decode(chunk, final=self.is_whole)
+        except UnicodeDecodeError as error:
+            raise _damaged(self.name, f"`{self.name}` is not valid UTF-8") from error
+        return 0
+
+
+def _items(pieces: _Pieces, limits: Limits) -> Iterator[RowOrNot]:
+    """Yield the items of a JSON list."""
+    number, at = 0, pieces.skip_blank(0) + 1
+    while True:
+        at = pieces.skip_blank(at)
+        mark = pieces.text[at : at + 1]
+        if mark == "]":
+            if pieces.skip_blank(at + 1) < len(pieces.text):
+                raise _broken_list(pieces.name, number, "there is something after the list")
+            return
+        if number:
+            if mark != ",":
+                raise _broken_list(pieces.name, number, "`,` or `]` is missing after the item")
+            at = pieces.skip_blank(at + 1)
+        number += 1
+        row, at = _item(pieces, at, number=number, limits=limits)
+        yield row
+
+
+def _item(pieces: _Pieces, at: int, *, number: int, limits: Limits) -> tuple[RowOrNot, int]:
+    """Return the item that starts at `at`, and where it ends."""
+    while True:
+        try:
+            _, end = _LENIENT.raw_decode(pieces.text, at)
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, json.JSONDecodeError) and not pieces.is_whole:
+                end = len(pieces.text)
+            else:
+                raise _broken_list(pieces.name, number, _reason(error)) from error
+        if end < len(pieces.text) or pieces.is_whole:
+            break
+        if end - at > limits.line_bytes:
+            raise _broken_list(pieces.name, number, TOO_LONG)
+        at = pieces.read_on(at)
+    try:
+        return _row(number, parse_json(pieces.text[at:end], depth=limits.depth)), end
+    except ValueError as error:
+        return Unreadable(number, str(error)), end
+
+
+def _broken_list(name: str, number: int, reason: str) -> DataError:
+    return DataError(
+        "DAT-015",
+        f"the list in `{name}` cannot be divided into rows: item {number:,}: {reason}",
+        where=Where(file=name, row=number),
+        help='write a list of objects, [{"input": ..., "target": ...}], or one object a line',
+    )
 
 
 def _rows_of(value: JsonValue, name: str) -> list[JsonValue]:
@@ -187,63 +346,94 @@ def _damaged(name: str, message: str, cause: BaseException | None = None) -> Dat
     )
 
 
-def read_csv(stream: io.BufferedReader, name: str) -> Iterator[RowOrNot]:
+# Separated text ------------------------------------------------------------------------------
+
+
+def read_csv(stream: io.BufferedReader, name: str, limits: Limits = LIMITS) -> Iterator[RowOrNot]:
     """Yield the rows of comma-separated text, or semicolon-separated where the heading says so.
+
+    Cells are text as they stand: a formula is never computed, a number never rounded.
 
     Raises:
         DataError: the heading is unusable, or a quote is never closed (DAT-015).
     """
     heading = stream.peek(1 << 16)[: 1 << 16].split(b"\n", 1)[0].decode("utf-8", "replace")
     separator = max(",;\t|", key=lambda mark: (heading.count(mark) > 0, mark == ","))
-    return _separated(stream, name, separator)
+    return _separated(_CsvLines(stream, limits), name, separator)
 
 
-def read_tsv(stream: io.BufferedReader, name: str) -> Iterator[RowOrNot]:
+def read_tsv(stream: io.BufferedReader, name: str, limits: Limits = LIMITS) -> Iterator[RowOrNot]:
     """Yield the rows of tab-separated text.
 
     Raises:
         DataError: the heading is unusable, or a quote is never closed (DAT-015).
     """
-    return _separated(stream, name, "\t")
+    return _separated(_CsvLines(stream, limits), name, "\t")
 
 
-def _separated(stream: io.BufferedReader, name: str, separator: str) -> Iterator[RowOrNot]:
-    # The limit belongs to the whole process; it is only ever raised.
-    csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    lines = (line.decode("utf-8", "surrogateescape") for line in stream)
-    cells = csv.reader(_without_bom(lines), delimiter=separator, strict=True)
+class _CsvLines:
+    """The lines of a separated text; one that is too long is blank here, and noted in `too_long`."""
+
+    def __init__(self, stream: io.BufferedReader, limits: Limits) -> None:
+        self._lines = enumerate(lines_of(stream, limits), 1)
+        self.longest_cell = limits.line_bytes
+        self.too_long: set[int] = set()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        number, line = next(self._lines)
+        if line is None:
+            self.too_long.add(number)
+            return "\n"
+        text = line.decode("utf-8", "surrogateescape")
+        return text.removeprefix(_BOM) if number == 1 else text
+
+
+def _separated(lines: _CsvLines, name: str, separator: str) -> Iterator[RowOrNot]:
+    cells = csv.reader(lines, delimiter=separator, strict=True)
     heading: tuple[str, ...] = ()
     number = 0
     while True:
         opened_at = cells.line_num + 1
+        # The limit belongs to the whole process; the parser's own is less than a long document.
+        csv.field_size_limit(lines.longest_cell)
         try:
             row = next(cells)
         except StopIteration:
             return
         except csv.Error as error:
-            if not heading or "unexpected end" in str(error):
-                raise _bad_quotes(name, opened_at) from error
+            if not heading or "unexpected end" in str(error) or "field larger" in str(error):
+                raise _bad_quotes(name, opened_at, error) from error
             number += 1
             yield Unreadable(number, BAD_QUOTES)
             continue
         number += 1
-        if heading and row:
+        if lines.too_long and not lines.too_long.isdisjoint(range(opened_at, cells.line_num + 1)):
+            if not heading:
+                raise _bad_quotes(name, opened_at, None)
+            yield Unreadable(number, TOO_LONG)
+        elif heading and row:
             yield _cells_row(number, heading, row)
         elif row:
             heading = _heading(row, name)
 
 
-def _without_bom(lines: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(lines):
-        yield line.removeprefix(_BOM) if number == 0 else line
-
-
-def _bad_quotes(name: str, line: int) -> DataError:
+def _bad_quotes(name: str, line: int, error: Exception | None) -> DataError:
+    if error is None:
+        what, way_out = "the heading is longer than a row may be", "check that it is CSV"
+    elif "new-line" in str(error):
+        what = "its lines end in a carriage return alone"
+        way_out = "save it again with line ends of Windows or Unix"
+    else:
+        what = "a quoted cell is not closed, so that the rest cannot be divided into rows"
+        way_out = 'close the quote; a quote inside a quoted cell is written twice: ""'
     return DataError(
         "DAT-015",
-        f"a quoted cell of `{name}` is not closed, so that the rest cannot be divided into rows",
+        f"`{name}` cannot be read from line {line:,} on: {what}",
         where=Where(file=name, line=line),
-        help='close the quote; a quote inside a quoted cell is written twice: ""',
+        help=way_out,
     )
 
 
@@ -263,89 +453,11 @@ def _heading(cells: list[str], name: str) -> tuple[str, ...]:
 def _cells_row(number: int, heading: tuple[str, ...], cells: list[str]) -> RowOrNot:
     if len(cells) != len(heading):
         return Unreadable(number, WRONG_CELLS)
+    whole = "".join(cells)
+    if "\0" in whole:
+        return Unreadable(number, ZERO_BYTE)
     try:
-        "".join(cells).encode("utf-8")
+        whole.encode("utf-8")
     except UnicodeEncodeError:
         return Unreadable(number, NOT_UTF8)
     return Row(number, dict(zip(heading, cells, strict=True)))
-
-
-def read_parquet(stream: io.BufferedReader, name: str) -> Iterator[RowOrNot]:
-    """Yield the rows of a Parquet file.
-
-    Times become ISO 8601 text, decimals their digits; columns of bytes are not read. A NaN is a
-    missing value, as pandas writes it.
-
-    Raises:
-        DataError: the file is damaged (DAT-005).
-    """
-    import pyarrow.parquet  # here, because it is slow to load and seldom needed
-
-    arrow_error = cast("type[Exception]", vars(pyarrow)["ArrowException"])
-    try:
-        file = cast("_ParquetFile", pyarrow.parquet.ParquetFile(io.BytesIO(stream.read())))
-        number = 0
-        for batch in file.iter_batches(batch_size=1024):
-            for columns in batch.to_pylist():
-                number += 1
-                yield _parquet_row(number, columns)
-    except (arrow_error, OSError, ValueError, MemoryError) as error:
-        raise DataError(
-            "DAT-005",
-            f"`{name}` is no Parquet file, or it is damaged",
-            where=Where(file=name),
-            cause=(str(error).split("\n", 1)[0],),
-            help="make or download it again",
-        ) from error
-
-
-class _Batch(Protocol):
-    def to_pylist(self) -> list[dict[str, object]]: ...
-
-
-class _ParquetFile(Protocol):
-    def iter_batches(self, *, batch_size: int) -> Iterator[_Batch]: ...
-
-
-def _parquet_row(number: int, columns: Mapping[str, object]) -> RowOrNot:
-    try:
-        return Row(
-            number,
-            {
-                key: _json_value(value)
-                for key, value in columns.items()
-                if not isinstance(value, bytes)
-            },
-        )
-    except _RefusedJsonError as error:
-        return Unreadable(number, str(error))
-
-
-def _json_value(value: object) -> JsonValue:
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return _json_number(value)
-    if isinstance(value, dict):
-        return {str(k): _json_value(v) for k, v in cast("dict[object, object]", value).items()}
-    if isinstance(value, list | tuple):
-        return [_json_value(item) for item in cast("Iterable[object]", value)]
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    return str(value) if isinstance(value, Decimal | datetime.timedelta) else None
-
-
-def _json_number(value: float) -> JsonValue:
-    if math.isinf(value):
-        raise _RefusedJsonError(NOT_A_NUMBER)
-    return None if math.isnan(value) else value
-
-
-READERS: Mapping[str, RowReader] = {
-    ".jsonl": read_jsonl,
-    ".ndjson": read_jsonl,
-    ".json": read_json,
-    ".csv": read_csv,
-    ".tsv": read_tsv,
-    ".parquet": read_parquet,
-}

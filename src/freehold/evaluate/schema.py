@@ -15,6 +15,7 @@ from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY, Schema
 
 from freehold.core.errors import ConfigError
 from freehold.core.task import JsonOutput
+from freehold.data.json_schema import endless_reference
 
 Fits: TypeAlias = Callable[[JsonValue], bool]
 
@@ -26,7 +27,8 @@ def schema_check(output: JsonOutput) -> Fits:
     would fetch it, and a climb is offline.
 
     Raises:
-        ConfigError: the schema is no JSON Schema, or refers to something outside itself.
+        ConfigError: the schema is no JSON Schema, refers to something outside itself, or to itself in
+            a circle.
     """
     schema = output.json_schema
     try:
@@ -48,10 +50,20 @@ def schema_check(output: JsonOutput) -> Fits:
                 f"`output.schema` refers to {reference!r}, which is not inside the schema",
                 help='move it under "$defs" and refer to it as "#/$defs/NAME"',
             ) from error
+    endless = endless_reference(schema)
+    if endless is not None:
+        raise ConfigError(
+            "CFG-004",
+            f"`output.schema` refers to {endless!r} in a circle that goes into no part of the answer",
+            help="refer to it inside properties or items, as a tree does",
+        )
     validator = _offline_validator(schema)
 
     def fits(value: JsonValue) -> bool:
-        return next(validator.iter_errors(value), None) is None
+        try:
+            return next(validator.iter_errors(value), None) is None
+        except RecursionError:  # an answer nested hundreds of levels deep
+            return False
 
     return fits
 

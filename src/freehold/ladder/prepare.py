@@ -18,12 +18,14 @@ from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
 from freehold.data.preferences import PreferenceReading, read_preferences
-from freehold.data.read import Reading, drops_as_causes, read
+from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
 from freehold.data.synthesis.admission import left_out, share_of
+from freehold.evaluate.schema import schema_check
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -64,6 +66,7 @@ def prepare(
     stdin: BinaryIO | None = None,
     strict: bool = False,
     limit: int | None = None,
+    fetch: Fetch | None = None,
 ) -> Prepared:
     """Read, detect, split and check: everything that happens before a rung is built.
 
@@ -73,15 +76,26 @@ def prepare(
         stdin: the bytes behind `data: -`.
         strict: warnings of the data become errors.
         limit: keep at most this many test examples, for a quick look.
+        fetch: gives the file behind a dataset of a hub (`hf://`).
 
     Raises:
         ConfigError: a file named in the task file is missing, or settings do not fit the data.
         DataError: the examples cannot be used.
     """
     section = task_file.data
-    reading = read(section.examples, columns=section.columns, root=root, stdin=stdin)
+    sample = Sample(section.sample, section.split.seed) if section.sample else None
+    reading = read(
+        section.examples,
+        columns=section.columns,
+        root=root,
+        stdin=stdin,
+        fetch=fetch,
+        sample=sample,
+    )
     test = (
-        read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
+        read(section.test, columns=section.columns, root=root, fetch=fetch)
+        if section.test
+        else None
     )
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(
@@ -167,7 +181,9 @@ def _output(section: OutputSection | None, detected: Detected) -> Output:
     if section.labels is not None:
         return LabelOutput(labels=section.labels)
     if section.json_schema is not None:
-        return JsonOutput(json_schema=section.json_schema)
+        output = JsonOutput(json_schema=section.json_schema)
+        schema_check(output)  # a schema that means nothing is said before anything is measured
+        return output
     return detected.output
 
 

@@ -11,6 +11,7 @@ import psutil
 from pydantic import JsonValue
 
 from freehold.cli import paths, shapes
+from freehold.cli.large import Surveys, look_at_all, survey_lines, with_warning
 from freehold.cli.parse import nearest
 from freehold.cli.reason import Reason, reason_of
 from freehold.cli.session import Session
@@ -48,15 +49,17 @@ def run(session: Session) -> int:
     resolved = session.task(invocation.argument)
     if invocation.has("where"):
         return _show_sources(session, resolved)
+    resolved, surveys = look_at_all(session, resolved)
     prepared = prepare_task(
         session,
         resolved,
         strict=invocation.has("strict"),
         limit=invocation.number("limit"),
     )
+    prepared = with_warning(prepared, surveys)
     is_planned = invocation.has("plan") or invocation.text("machine") is not None
     plan = _plan(session, prepared) if is_planned else None
-    _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE)
+    _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE, surveys=surveys)
     return 0
 
 
@@ -117,18 +120,25 @@ def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
 
 
 def _show(
-    session: Session, prepared: Prepared, *, plan: tuple[PlanRow, ...] | None, name: str
+    session: Session,
+    prepared: Prepared,
+    *,
+    plan: tuple[PlanRow, ...] | None,
+    name: str,
+    surveys: Surveys,
 ) -> None:
     reason = reason_of(prepared.task)
     console = session.console
     if console.is_json:
-        shape = _shape(prepared, reason, plan)
+        shape = _shape(prepared, reason, plan=plan, surveys=surveys)
         console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
         return
     look = console.look()
     console.data(check_heading(name, errors=0, warnings=len(prepared.problems), **console.drawn))
     if prepared.problems:
         console.data(warning_lines(prepared.problems, **console.drawn))
+    if surveys.surveys:
+        console.data(survey_lines(surveys, look))
     console.data(snapshot_lines(prepared.snapshot, prepared.task, **console.drawn))
     treated = ", ".join(reason.treated_by) or "no rung of this ladder"
     rows = [
@@ -140,6 +150,8 @@ def _show(
     if plan is not None:
         console.data(plan_table(plan, **console.drawn))
     command = "freehold climb" if name == TASK_FILE else f"freehold climb {name}"
+    if surveys.sample is not None and (name != TASK_FILE or not surveys.is_chosen):
+        command += f" -s data.sample={surveys.sample}"
     more = "" if plan is not None else "freehold check --plan estimates time and cost"
     console.data(render(spread(line(f"next     {command}"), line(more), look.width), look))
 
@@ -155,7 +167,7 @@ def _machine(prepared: Prepared) -> str:
 
 
 def _shape(
-    prepared: Prepared, reason: Reason, plan: tuple[PlanRow, ...] | None
+    prepared: Prepared, reason: Reason, *, plan: tuple[PlanRow, ...] | None, surveys: Surveys
 ) -> dict[str, JsonValue]:
     from freehold.data.inspect import settles_beyond
 
@@ -175,6 +187,8 @@ def _shape(
             "used": sum(len(split) for split in splits),
             "dropped": dict(snapshot.drops_by_reason),
             "splits": {split.split: len(split) for split in splits},
+            "sample": surveys.sample,
+            "surveys": [survey.to_json() for survey in surveys.surveys],
         },
         "symptoms": list(reason.symptoms),
         "treated_by": list(reason.treated_by),
