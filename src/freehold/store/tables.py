@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, cast
 
 from pydantic import JsonValue
@@ -78,10 +78,10 @@ def snapshot_of(head: Mapping[str, JsonValue], *, rows: bytes, drops: bytes) -> 
         ValueError: the tables are no Parquet, or hold something else.
     """
     by_split: dict[str, list[JsonValue]] = {split: [] for split in SPLITS}
-    for row in _rows_of(rows):
+    for row in rows_in(rows):
         by_split[str(row["split"])].append(_example(row))
     splits = {split: {"split": split, "examples": examples} for split, examples in by_split.items()}
-    dropped = [_drop(row) for row in _rows_of(drops)]
+    dropped = [_drop(row) for row in rows_in(drops)]
     whole = {**head, **splits, "drops": dropped}
     return Snapshot.from_json(json.dumps(whole, ensure_ascii=False).encode())
 
@@ -94,7 +94,7 @@ def text_in(content: bytes) -> str:
     """
     return "\n".join(
         json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, str) else value
-        for row in _rows_of(content)
+        for row in rows_in(content)
         for value in row.values()
         if value is not None
     )
@@ -200,7 +200,12 @@ def _parquet(rows: Sequence[Mapping[str, JsonValue]], types: Mapping[str, str]) 
     return file.getvalue()
 
 
-def _rows_of(content: bytes) -> Iterable[dict[str, JsonValue]]:
+def rows_in(content: bytes) -> Iterator[dict[str, JsonValue]]:
+    """Yield the rows of a Parquet file.
+
+    Raises:
+        ValueError: it is no Parquet.
+    """
     import pyarrow
     import pyarrow.parquet
 
