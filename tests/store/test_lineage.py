@@ -99,14 +99,14 @@ def test_a_mark_follows_what_learnt_and_not_what_was_only_measured(store: Store)
     descend(store, lora, whole)
     descend(store, beside, whole)
     descend(store, later, lora)
-    body = {"rows": 2, "marked": [whole.to_json(), lora.to_json()]}
+    body = {"by": "match", "rows": 2, "marked": [whole.to_json(), lora.to_json()]}
     store.note(FORGOTTEN, "pattern", body)
     found = marks(store.ledger)
     assert set(found) == {"s", "lora", "later"}
     assert found["lora"].rows == 2
     after = thing("after", "training")
     descend(store, after, later)
-    store.note(FORGOTTEN, "pattern two", {"rows": 1, "marked": [lora.to_json()]})
+    store.note(FORGOTTEN, "pattern two", {"by": "id", "rows": 1, "marked": [lora.to_json()]})
     found = marks(store.ledger)
     assert found["lora"].rows == 3
     assert found["after"].rows == 3

@@ -10,10 +10,11 @@ only measured on the test rows. An entry of kind `descends` names a child and on
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from pydantic import Field
 
 from freehold.core.record import Record
 from freehold.core.snapshot import Snapshot
@@ -53,6 +54,22 @@ class Edge(Record):
 
     child: Thing
     parent: Thing
+
+
+class Fact(Record):
+    """What an entry `forgetting` or `forgotten` holds: the fact, and nothing of what the rows said.
+
+    `by` is how they were asked for; `contents` are keyed hashes of their digests. `files` and `snapshots`
+    count rows, `removed` what was removed of each kind. `marked` is what is to be built anew.
+    """
+
+    by: str
+    rows: int
+    contents: tuple[str, ...] = ()
+    files: dict[str, int] = Field(default_factory=dict)
+    snapshots: dict[str, dict[str, int]] = Field(default_factory=dict)
+    marked: tuple[Thing, ...] = ()
+    removed: dict[str, int] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,11 +180,10 @@ def marks(ledger: Ledger) -> Mapping[str, Mark]:
     found: dict[str, Mark] = {}
     graph = lineage(ledger)
     for entry in ledger.entries(FORGOTTEN):
-        body = json.loads(entry.body)
-        named = [Thing.model_validate(thing) for thing in body["marked"]]
-        learnt = [thing.key for thing in named if thing.kind in LEARNS]
-        for thing in {t.key: t for t in (*graph.descendants(learnt), *named)}.values():
+        fact = Fact.from_json(entry.body)
+        learnt = [thing.key for thing in fact.marked if thing.kind in LEARNS]
+        for thing in {t.key: t for t in (*graph.descendants(learnt), *fact.marked)}.values():
             known = found.get(thing.key)
-            rows = int(body["rows"]) + (known.rows if known is not None else 0)
+            rows = fact.rows + (known.rows if known is not None else 0)
             found[thing.key] = Mark(thing, at=entry.at, rows=rows, number=entry.number)
     return found
