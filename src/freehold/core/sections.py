@@ -115,7 +115,11 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `licence` and `consent` are the terms of the rows: one text for all files, or one for each by name.
+    A row's own column of that name wins.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
@@ -124,6 +128,8 @@ class DataSection(Record):
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()
+    licence: str | dict[str, str] | None = None
+    consent: str | dict[str, str] | None = None
 
 
 class BaseModelSpec(Record):

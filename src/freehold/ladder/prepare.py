@@ -23,6 +23,7 @@ from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
+from freehold.data.terms import with_terms
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -82,6 +83,9 @@ def prepare(
     test = (
         read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
     )
+    reading = with_terms(reading, licence=section.licence, consent=section.consent)
+    if test is not None:
+        test = with_terms(test, licence=section.licence, consent=section.consent)
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(reading, spec=section.split, test=test)
     if limit is not None:

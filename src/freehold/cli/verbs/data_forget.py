@@ -49,7 +49,7 @@ def run(session: Session) -> int:
         if is_dry:
             return OK
         _ask(session, plan)
-        return _done(session, plan, forgetting.carry_out(plan), store)
+        return _done(session, plan, forgetting.carry_out(plan), store=store)
 
 
 def _wanted(session: Session) -> Wanted:
@@ -169,7 +169,7 @@ def _ask(session: Session, plan: Plan) -> None:
         raise UsageError("USE-006", "nothing was removed", help=f"{session.again} -y")
 
 
-def _done(session: Session, plan: Plan, done: Forgotten, store: Store) -> int:
+def _done(session: Session, plan: Plan, done: Forgotten, *, store: Store) -> int:
     from freehold.ladder.sweep import leftovers
 
     left = leftovers(session.project, plan.gone)
