@@ -5,6 +5,8 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -200,7 +202,7 @@ def check_clean(root: Path) -> None:
         found = marks(store.ledger)
         names = {mark.thing.name for mark in found.values()}
         assert {"s1", "c1", "lora", "few_shot", "baseline"} <= names
-        assert {mark.rows for mark in found.values()} == {8}
+        assert {mark.rows for mark in found.values()} == {5}
         left = store.get(whole, Snapshot)
         assert sum(drop.reason == "forgotten" for drop in left.drops) == 4
         assert store.recall("run", Run) is not None
@@ -246,6 +248,42 @@ def test_stopped_after_any_step_and_typed_again_it_ends_the_same(tmp_path: Path)
             forget(root)
         check_clean(root)
     assert stop > 12
+
+
+KILLED = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from freehold.core.sections import DataSection
+from freehold.data.erase import Wanted
+from freehold.data.people import Place
+from freehold.ladder.forget import Forgetting
+from freehold.store.store import Store
+
+root = Path(sys.argv[1])
+section = DataSection.from_json(sys.argv[2])
+clock = lambda: datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+with Store.open(root, clock=clock) as store:
+    forgetting = Forgetting(Place(root, section), store, lambda step: print(step, flush=True))
+    forgetting.carry_out(forgetting.plan(Wanted("match", sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize("step", ["record", "snapshot", "file"])
+def test_a_kill_in_the_middle_loses_nothing_and_is_finished_by_typing_it_again(
+    project: Path, step: str
+) -> None:
+    words = [sys.executable, "-c", KILLED, str(project), SECTION.model_dump_json(), MAIL]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip() == step:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    forget(project)
+    check_clean(project)
 
 
 def test_rows_that_only_an_old_snapshot_holds_are_forgotten_too(project: Path) -> None:

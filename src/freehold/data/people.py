@@ -61,8 +61,8 @@ class People:
 
     @property
     def rows(self) -> int:
-        """How many rows and paragraphs there are in all files."""
-        return sum(len(found.numbers) for found in self.files)
+        """How many rows and paragraphs there are in the user's own files."""
+        return sum(len(found.numbers) for found in self.files if not found.is_derived)
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from freehold.core.candidate import Candidate
 from freehold.core.errors import FreeholdError, Problem
 from freehold.core.measure import Climb
+from freehold.ladder.forget import MARKER
 from freehold.ladder.rungs import RUNGS
 from freehold.store.lineage import Mark, Thing, marks
 from freehold.store.store import Store
@@ -84,4 +87,23 @@ def marked_problem(mark: Mark, *, name: str, again: str) -> Problem:
         f" forgotten on {mark.at[:10]}",
         level="warning",
         help=f"{again}    makes it anew, without them",
+    )
+
+
+def forgotten_problem(folder: Path) -> Problem | None:
+    """Return the warning about an adapter folder, of any project, whose rows were forgotten; None where not."""
+    file = folder / MARKER
+    if not file.is_file():
+        return None
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+        rows, at = int(body["rows"]), str(body["at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        rows, at = 0, "an unknown day"
+    return Problem(
+        code="DAT-081",
+        level="warning",
+        message=f"{folder.name} learnt from {rows:,} rows that were forgotten on {at[:10]}, and what goes on"
+        " from it has learnt them too",
+        help="freehold train    without --after, or --after one that was trained since",
     )

@@ -53,6 +53,7 @@ def is_training(name: str | None) -> bool:
 
 def _show(session: Session, outcome: ClimbOutcome, store: Store) -> int:
     written = _written(session, outcome, store)
+    say_if_marked(session, outcome.climb_id, store=store, again="freehold climb")
     if session.invocation.has("open"):
         webbrowser.open((session.project / written.path).resolve().as_uri())
     console = session.console
@@ -78,6 +79,17 @@ def _show(session: Session, outcome: ClimbOutcome, store: Store) -> int:
             following = f'freehold eval {outcome.climb_id} -i "TEXT"'
         console.data(closing(written.path, written.size_bytes, following=following, look=look))
     return 0
+
+
+def say_if_marked(session: Session, name: str, *, store: Store, again: str) -> None:
+    """Say that rows were forgotten from a climb or a training, where they were, and how it is made anew."""
+    from freehold.ladder.descent import mark_of, marked_problem
+    from freehold.report.problems import warning_lines
+
+    mark = mark_of(store, store.resolve(name, prefix=name[0]).key)
+    if mark is not None:
+        problem = marked_problem(mark, name=name, again=again)
+        session.console.complain(warning_lines((problem,), **session.console.drawn))
 
 
 def _written(session: Session, outcome: ClimbOutcome, store: Store) -> Written:
