@@ -8,10 +8,10 @@ import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from freehold.core.candidate import Candidate
@@ -31,6 +31,8 @@ from freehold.ladder.sweep import unpacked
 from freehold.store.lineage import Thing, descend, keep_snapshot, marks, split_things
 from freehold.store.store import Store
 
+pa: Any = import_module("pyarrow")  # its types are incomplete
+pq: Any = import_module("pyarrow.parquet")
 MAIL = "jane.doe@example.org"
 SECRET = "My name is Jané Doe and my parcel 4711 never came"
 WANTED = Wanted("match", MAIL)
@@ -133,6 +135,12 @@ def fill(root: Path, store: Store) -> None:
     (adapter / "buffer.jsonl").write_text("".join(b.model_dump_json() + "\n" for b in buffer))
     (store.folder / "mishaps").mkdir()
     (store.folder / "mishaps" / "m.txt").write_text(f"Traceback {MAIL}")
+    (store.folder / "mishaps" / "log.jsonl").write_text(f'{{"a": 1}}\n{{"a": "{MAIL}"}}\n')
+    labels = sqlite3.connect(store.folder / "labels.db")
+    labels.execute("CREATE TABLE labels (row TEXT, label TEXT)")
+    labels.executemany("INSERT INTO labels VALUES (?, ?)", [("a", "x"), (f"{SECRET} {MAIL}", "y")])
+    labels.commit()
+    labels.close()
     (store.folder / "blobs" / ".writing-0123").write_bytes(SECRET.encode())
 
 
@@ -213,6 +221,10 @@ def check_clean(root: Path) -> None:
         with pytest.raises(DataError, match="DAT-080"):
             store.blobs.get(store.get(shots, Candidate).artefacts["shots.json"])
         assert len(store.ledger.entries("forgotten")) == 1
+        assert (store.folder / "mishaps/log.jsonl").read_text() == '{"a": 1}\n'
+        labels = sqlite3.connect(store.folder / "labels.db")
+        assert labels.execute("SELECT * FROM labels").fetchall() == [("a", "x")]
+        labels.close()
         assert MAIL not in "".join(e.body + e.subject for e in store.ledger.all_entries())
 
 

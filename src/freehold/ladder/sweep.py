@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from freehold.core.measure import Result, Run
 from freehold.data.erase import folded, readings_of, texts_of_example
 from freehold.data.people import visible_files
 from freehold.ladder.adopt import candidates_of
-from freehold.ladder.domains import BUFFER_FILE, BufferRow
+from freehold.ladder.domains import BufferRow
 from freehold.ladder.rungs import RUNGS
 from freehold.models.sources import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from freehold.store.blobs import write_durably
@@ -33,6 +34,7 @@ from freehold.store.store import Store
 from freehold.store.tables import text_in
 
 REDACTED = "(forgotten)"
+_SQLITE_START = b"SQLite format 3\0"
 REPORTS = "reports"
 EMBEDDINGS = "embeddings"
 OnStep = Callable[[str], None]
@@ -262,8 +264,10 @@ class Sweep:
 
     def _mend(self, path: Path) -> bool:
         content = path.read_bytes()
-        if path.name == BUFFER_FILE:
-            lines = content.splitlines(keepends=True)
+        if content.startswith(_SQLITE_START):
+            return self._mend_database(path)
+        if path.suffix == ".jsonl":
+            lines = BytesIO(content)
             kept = b"".join(line for line in lines if not self._is_line_gone(line))
         elif not self._holds(content):
             return False
@@ -276,6 +280,31 @@ class Sweep:
         else:
             path.unlink()
         return True
+
+    def _mend_database(self, path: Path) -> bool:
+        """Delete the rows of a database that hold a text, and leave no byte of them."""
+        database = sqlite3.connect(path, isolation_level=None)
+        try:
+            tables = database.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table'"
+            ).fetchall()
+            gone = sum(self._rows_deleted(database, str(name)) for (name,) in tables)
+            if gone:
+                database.execute("VACUUM")
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            database.close()
+        return gone > 0
+
+    def _rows_deleted(self, database: sqlite3.Connection, table: str) -> int:
+        quoted = '"' + table.replace('"', '""') + '"'
+        try:
+            rows = database.execute(f"SELECT rowid, * FROM {quoted}").fetchall()
+        except sqlite3.OperationalError:  # a table of another kind: it has no row ids
+            return 0
+        gone = [row[0] for row in rows if self.gone.is_in("\n".join(map(str, row[1:])).encode())]
+        database.executemany(f"DELETE FROM {quoted} WHERE rowid = ?", [(row,) for row in gone])
+        return len(gone)
 
     def _is_line_gone(self, line: bytes) -> bool:
         try:

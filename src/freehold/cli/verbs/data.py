@@ -7,10 +7,9 @@ from pathlib import Path
 
 from freehold.cli.grammar import VERB_BY_NAME
 from freehold.cli.helptext import verb_lines
+from freehold.cli.marks import unfinished_problems
 from freehold.cli.session import Session
 from freehold.cli.verbs.data_ls import snapshot_rows
-from freehold.cli.workplace import has_state, open_store
-from freehold.core.errors import Problem
 from freehold.core.sections import DataSection
 from freehold.report import numbers
 from freehold.report.lines import Line, Span, clean, labelled, line, render
@@ -24,7 +23,7 @@ def run(session: Session) -> int:
     """Print the files of the task, its last snapshot, what is open, and the verbs."""
     section = session.task(None).task_file.data if session.has_task_file else None
     rows = snapshot_rows(session)
-    problems = open_problems(session)
+    problems = unfinished_problems(session)
     following = _following(section, rows)
     if session.console.is_json:
         shape = {
@@ -54,25 +53,6 @@ def run(session: Session) -> int:
     if problems:
         session.console.complain(warning_lines(problems, **session.console.drawn))
     return 0
-
-
-def open_problems(session: Session) -> tuple[Problem, ...]:
-    """Return the warning that an erasure was begun and not finished, where one was."""
-    if not has_state(session):
-        return ()
-    from freehold.ladder.forget import unfinished
-
-    with open_store(session) as store:
-        if not unfinished(store):
-            return ()
-    return (
-        Problem(
-            code="DAT-088",
-            level="warning",
-            message="an erasure was begun and not finished; what it was about is not kept",
-            help="type the same freehold data forget again: it goes on where it stopped",
-        ),
-    )
 
 
 def _names(section: DataSection | None) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from freehold.cli.session import Session
 from freehold.cli.workplace import open_store
 from freehold.core.errors import Problem, UsageError
-from freehold.data.erase import Wanted
+from freehold.data.erase import Wanted, folded
 from freehold.data.people import Found, Place
 from freehold.data.read import LISTED_ROWS
 from freehold.report import numbers
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OK = 0
 STILL_THERE = 3
+LEAST_CHARACTERS = 3
 _COLUMN = 15
 _KINDS = ("match", "id", "filter")
 
@@ -65,6 +66,12 @@ def _wanted(session: Session) -> Wanted:
     if not text.strip():
         raise UsageError(
             "USE-006", f"`--{given[0]}` is empty, which is in every row", help="write what to find"
+        )
+    if given[0] == "match" and len(folded(text)) < LEAST_CHARACTERS:
+        raise UsageError(
+            "USE-006",
+            f"`--match {text}` is in too many rows: {LEAST_CHARACTERS} characters are the least",
+            help="freehold data forget --match jane@example.org",
         )
     for kind in _KINDS:
         if kind == given[0]:

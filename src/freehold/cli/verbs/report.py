@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli import exports
 from freehold.cli.files import Written, report_path, write_report
+from freehold.cli.marks import say_if_marked
 from freehold.cli.session import Session
 from freehold.cli.workplace import has_state, open_models, open_store
 from freehold.core.errors import UsageError
@@ -79,17 +80,6 @@ def _show(session: Session, outcome: ClimbOutcome, store: Store) -> int:
             following = f'freehold eval {outcome.climb_id} -i "TEXT"'
         console.data(closing(written.path, written.size_bytes, following=following, look=look))
     return 0
-
-
-def say_if_marked(session: Session, name: str, *, store: Store, again: str) -> None:
-    """Say that rows were forgotten from a climb or a training, where they were, and how it is made anew."""
-    from freehold.ladder.descent import mark_of, marked_problem
-    from freehold.report.problems import warning_lines
-
-    mark = mark_of(store, store.resolve(name, prefix=name[0]).key)
-    if mark is not None:
-        problem = marked_problem(mark, name=name, again=again)
-        session.console.complain(warning_lines((problem,), **session.console.drawn))
 
 
 def _written(session: Session, outcome: ClimbOutcome, store: Store) -> Written:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from freehold.cli.marks import marked_problems, unfinished_problems
 from freehold.cli.session import Session
-from freehold.cli.verbs.data import open_problems
 from freehold.cli.workplace import has_state, open_store
-from freehold.core.errors import Problem, UsageError
+from freehold.core.errors import UsageError
 from freehold.core.taskfile import TaskFile
 from freehold.report import findings, numbers
 from freehold.report.lines import Line, Span, labelled, line, render, wrap
@@ -27,7 +27,7 @@ def run(session: Session) -> int:
     task_file = session.task(None).task_file if session.has_task_file else None
     last = _last(session) if has_state(session) else None
     following = next_command(task_file, last)
-    problems = (*marked_problems(session), *open_problems(session))
+    problems = (*marked_problems(session), *unfinished_problems(session))
     if session.console.is_json:
         shape = _shape(task_file, last, following)
         shape["problems"] = [problem.to_json() for problem in problems]
@@ -46,24 +46,6 @@ def run(session: Session) -> int:
         session.console.data(warning_lines(problems, **session.console.drawn))
     session.console.data(render(lines, look))
     return 0
-
-
-def marked_problems(session: Session) -> tuple[Problem, ...]:
-    """Return a warning for the last climb and the last training, where rows were forgotten from them."""
-    if not has_state(session):
-        return ()
-    from freehold.ladder.descent import marked_problem
-    from freehold.store.lineage import marks
-
-    found: list[Problem] = []
-    with open_store(session) as store:
-        marked = marks(store.ledger)
-        for prefix, again in (("c", "freehold climb"), ("t", "freehold train")):
-            for handle in store.ledger.handles(prefix)[-1:]:
-                if handle.key in marked:
-                    mark = marked[handle.key]
-                    found.append(marked_problem(mark, name=handle.name, again=again))
-    return tuple(found)
 
 
 def next_command(task_file: TaskFile | None, last: ClimbOutcome | None) -> str:

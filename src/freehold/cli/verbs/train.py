@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 from freehold.cli import paths
 from freehold.cli.grammar import TRAINED_RUNGS
 from freehold.cli.interrupt import Pause
+from freehold.cli.marks import say_if_marked
 from freehold.cli.parse import nearest
 from freehold.cli.session import Session
 from freehold.cli.training_files import write_page_if_possible
 from freehold.cli.training_screen import open_training_screen
-from freehold.cli.verbs.report import say_if_marked
 from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
 from freehold.core.errors import UsageError
 from freehold.ladder.together import Team
