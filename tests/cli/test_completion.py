@@ -18,11 +18,14 @@ def project(tmp_path: Path) -> Path:
         store.handle("c", "first")
         store.handle("c", "second")
         store.handle("t", "a training")
+        store.handle("s", "a snapshot")
+        store.handle("s", "another snapshot")
     return tmp_path
 
 
 def test_verbs_are_offered_first(tmp_path: Path) -> None:
-    assert candidates([""], tmp_path) == ("init", "check", "climb", "report", "eval", "train")
+    expected = ("init", "check", "climb", "report", "eval", "train", "data")
+    assert candidates([""], tmp_path) == expected
     assert candidates(["c"], tmp_path) == ("check", "climb")
     assert candidates(["train", ""], tmp_path) == ("lora", "prefer", "distil", "full", "scratch")
     assert candidates(["train", "s"], tmp_path) == ("scratch",)
@@ -52,6 +55,14 @@ def test_ids_and_rungs_come_from_the_ledger(project: Path) -> None:
     assert candidates(["eval", "c2/l"], project) == ("c2/lora", "c2/lora+retrieve")
     assert "freehold/acorn" in candidates(["eval", ""], project)
     assert candidates(["-C", str(project), "report", "c"], project / "elsewhere") == ("c2", "c1")
+
+
+def test_a_group_offers_its_verbs_and_they_offer_snapshots(project: Path) -> None:
+    assert candidates(["data", "sp"], project) == ("split",)
+    assert candidates(["data", "diff", ""], project) == ("s2", "s1")
+    assert candidates(["data", "diff", "s1", "s"], project) == ("s2", "s1")
+    assert candidates(["data", "show", "s"], project) == ("s2", "s1")
+    assert not [name for name in candidates(["eval", ""], project) if name.startswith("s")]
 
 
 def test_a_missing_or_broken_ledger_offers_nothing(tmp_path: Path) -> None:

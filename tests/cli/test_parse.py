@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.cli.grammar import GLOBAL_FLAGS, RUNGS, TOP_FLAGS, VERBS, flags_of
+from freehold.cli.grammar import (
+    GLOBAL_FLAGS,
+    RUNGS,
+    TOP_FLAGS,
+    VERB_BY_NAME,
+    VERBS,
+    flags_of,
+    members_of,
+)
+from freehold.cli.helptext import top_help, verb_help
 from freehold.cli.parse import Invocation, Misused, as_count_or_share, parse
 from freehold.cli.words import Flag
 from freehold.core.sections import RUNG_NAMES
@@ -66,6 +75,7 @@ def test_a_verb_of_two_words_is_one_verb() -> None:
     [
         ("clmb", "unknown verb `clmb`", "did you mean freehold climb?"),
         ("examples.jsonl", "unknown verb `examples.jsonl`", "freehold climb examples.jsonl"),
+        ("data ad", "unknown verb `data ad`", "did you mean freehold data add?"),
         ("climb --strct", "unknown flag `--strct`", "did you mean --strict?"),
         ("climb -Z", "unknown flag `-Z`", "freehold --help"),
         ("climb --against c1", "`--against` does not belong to `freehold climb`", "report"),
@@ -144,3 +154,13 @@ def test_any_words_are_understood_or_refused_with_help(line: list[str]) -> None:
         assert refused.help
     else:
         assert invocation.words == tuple(line)
+
+
+def test_the_page_of_all_verbs_shows_the_data_verbs_in_one_line() -> None:
+    lines = [line for line in top_help().splitlines() if line.startswith("  data")]
+    assert len(lines) == 1
+    members = members_of(VERB_BY_NAME["data"])
+    assert len(members) == 12
+    page = verb_help(VERB_BY_NAME["data"])
+    for member in members:
+        assert f"  {member.name.split()[1]} " in page

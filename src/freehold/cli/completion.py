@@ -14,10 +14,12 @@ from freehold.cli.grammar import (
     VERB_BY_NAME,
     VERBS,
     flags_of,
+    is_group,
 )
 from freehold.cli.words import Flag, Verb
 
 LAST = "@last"
+SNAPSHOT = "s"
 BUNDLED_MODEL = "freehold/acorn"
 
 
@@ -47,8 +49,8 @@ def candidates(words: Sequence[str], folder: Path) -> tuple[str, ...]:
         return _starting(value, _values(flags[name], project))
     if word.startswith("-"):
         return _starting(word, tuple(flag.names[-1] for flag in flags.values()))
-    if verb is None:
-        return _starting(word, _verb_words(plain))
+    if verb is None or (is_group(verb) and not plain):
+        return _starting(word, _verb_words(plain if verb is None else verb.name.split()))
     return _starting(word, _offers(verb.completes, project))
 
 
@@ -103,13 +105,15 @@ def _values(flag: Flag, project: Path) -> tuple[str, ...]:
 def _offers(kind: str, project: Path) -> tuple[str, ...]:
     match kind:
         case "id":
-            return _ids(project)
+            return tuple(name for name in _ids(project) if not name.startswith(SNAPSHOT))
+        case "snapshot":
+            return tuple(name for name in _ids(project) if name.startswith(SNAPSHOT))
         case "training":
             return tuple(name for name in _ids(project) if name.startswith("t"))
         case "rung":
             return (*TRAINED_RUNGS, "scratch")
         case "model":
-            ids = tuple(name for name in _ids(project) if not name.startswith("t"))
+            ids = tuple(name for name in _ids(project) if not name.startswith(("t", SNAPSHOT)))
             rungs = tuple(f"{name}/{rung}" for name in ids for rung in RUNGS)
             return (*ids, *rungs, BUNDLED_MODEL)
         case "code":

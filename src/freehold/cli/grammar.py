@@ -254,6 +254,16 @@ VERBS: tuple[Verb, ...] = (
 VERB_BY_NAME: Mapping[str, Verb] = {verb.name: verb for verb in VERBS}
 
 
+def is_group(verb: Verb) -> bool:
+    """Say whether a verb only gathers others, as `data` does: help shows it in one line for all of them."""
+    return verb.at_most == 0 and bool(members_of(verb))
+
+
+def members_of(verb: Verb) -> tuple[Verb, ...]:
+    """Return the verbs of two words that begin with this one."""
+    return tuple(other for other in VERBS if other.name.startswith(f"{verb.name} "))
+
+
 def flags_of(verb: Verb | None) -> tuple[Flag, ...]:
     """Return the flags that may stand with `verb`; None is the bare command."""
     return (*GLOBAL_FLAGS, *(TOP_FLAGS if verb is None else verb.flags))

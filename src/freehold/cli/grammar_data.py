@@ -13,11 +13,25 @@ _COUNT = Flag(("--count",), "how many new rows are wanted", kind="count", value=
 
 DATA_VERBS: tuple[Verb, ...] = (
     Verb(
+        name="data",
+        arguments="[VERB]",
+        summary="add, show, clean, scrub, split, write, label, compare and forget rows",
+        about="What happens to the rows before a climb. Alone it prints where the data stands. Verbs that\n"
+        "change rows write a new file; only `data forget` writes into yours, after asking.",
+        examples=(
+            ("freehold data", "where the data stands"),
+            ("freehold data --json", "for programs"),
+        ),
+    ),
+    Verb(
         name="data add",
         arguments="FILE...",
         summary="add files to the task, and freeze what they hold",
         about="Reads each FILE, shows its format and one row as the model will see it, writes its name\nto `data.examples` of task.yaml, and freezes a snapshot. FILE itself is never changed.",
-        examples=(("freehold data add more.jsonl", "more examples for this task"),),
+        examples=(
+            ("freehold data add more.jsonl", "more examples for this task"),
+            ("freehold data add more.jsonl --dry-run", "what would be added"),
+        ),
         at_least=1,
         at_most=None,
         completes="file",
@@ -40,14 +54,19 @@ DATA_VERBS: tuple[Verb, ...] = (
         examples=(("freehold data show", "the present data"),),
         at_least=0,
         at_most=1,
-        completes="id",
+        completes="snapshot",
     ),
     Verb(
         name="data clean",
         arguments="",
         summary="write a copy without rows that cannot be used",
-        about="Writes a new file beside yours, without what is broken or repeated; every drop has its reason.",
-        examples=(("freehold data clean", "writes data/clean.jsonl"),),
+        about="Writes a new file beside yours, without rows that cannot be used and exact repeats with one\n"
+        "answer. Repeats with different answers stay, for you to decide. Every drop has its reason.",
+        examples=(
+            ("freehold data clean", "writes clean.jsonl beside your data"),
+            ("freehold data clean --drops", "also lists every row that is left out"),
+        ),
+        flags=(Flag(("--drops",), "list every row that is left out, with its reason"),),
         at_least=0,
         at_most=0,
         completes="nothing",
@@ -205,20 +224,39 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data diff",
         arguments="SNAPSHOT SNAPSHOT",
         summary="show what changed between two snapshots",
-        about="Shows rows that came, went or changed between two snapshots.",
-        examples=(("freehold data diff s1 s2", "what changed"),),
+        about="Shows rows that came, went, changed their answer or moved between splits, and what was left\n"
+        "out for which reason. With --strict the exit code is 3 where anything differs.",
+        examples=(
+            ("freehold data diff s1 s2", "what changed"),
+            ("freehold data diff s1 s2 --rows", "every row of it"),
+        ),
+        flags=(Flag(("--rows",), "list every row, not the first of each kind"),),
         at_least=2,
         at_most=2,
-        completes="id",
+        completes="snapshot",
     ),
     Verb(
         name="data forget",
         arguments="",
         summary="remove a person from the data, and find what descends from it",
-        about="Removes matching rows from your files and from what Freehold kept, and lists every snapshot,\nindex, adapter and release that descends from them.",
-        examples=(("freehold data forget --match jane@example.org", "a person"),),
-        at_least=0,
-        at_most=0,
+        about="Shows the rows that match, asks, and removes them from your files and from what Freehold kept.\n"
+        "Lists every snapshot, index, adapter and release that descends from them, to be built anew.",
+        examples=(
+            ("freehold data forget --match jane@example.org", "every row that holds this text"),
+            ("freehold data forget --id ticket-881", "one row"),
+            ("freehold data forget --filter 'customer == \"c-17\"'", "rows of a condition"),
+            ("freehold data forget --match jane@example.org --dry-run", "what would be removed"),
+        ),
+        flags=(
+            Flag(("--match",), "rows that hold TEXT, in any column or case", "text", "TEXT"),
+            Flag(("--id",), "the row with this id", "text", "ID"),
+            Flag(
+                ("--filter",),
+                "rows of a condition, written as in data.slices",
+                "text",
+                "EXPRESSION",
+            ),
+        ),
         completes="nothing",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS
+from freehold.cli.grammar import GLOBAL_FLAGS, TOP_FLAGS, VERBS, is_group, members_of
 from freehold.cli.words import Flag, Verb
 
 _COLUMN = 28
@@ -31,15 +31,20 @@ exit codes: 0 ok   1 unexpected   2 usage, settings or data   3 bar not met
 
 
 def top_help() -> str:
-    """Return the page of `freehold --help`: one line per verb, the flags, what to type first."""
-    verbs = ["verbs:", *(f"  {verb.name:<15}{verb.summary}" for verb in VERBS), ""]
+    """Return the page of `freehold --help`: one line per verb or group, the flags, what to type first."""
+    hidden = {member.name for verb in VERBS if is_group(verb) for member in members_of(verb)}
+    shown = [verb for verb in VERBS if verb.name not in hidden]
+    verbs = ["verbs:", *(f"  {verb.name:<15}{verb.summary}" for verb in shown), ""]
     flags = ["flags, with every verb:", *_flag_lines((*GLOBAL_FLAGS, *TOP_FLAGS)), ""]
     return "\n".join([_HEAD, *verbs, *flags, _EXIT, _TAIL])
 
 
 def verb_help(verb: Verb) -> str:
-    """Return the page of one verb: what it does, examples, its flags."""
-    lines = [f"usage: freehold {verb.name} {verb.arguments} [FLAGS]", "", verb.about, ""]
+    """Return the page of one verb: what it does, its verbs where it has some, examples, its flags."""
+    usage = " ".join(part for part in (verb.name, verb.arguments, "[FLAGS]") if part)
+    lines = [f"usage: freehold {usage}", "", verb.about, ""]
+    if is_group(verb):
+        lines += [f"verbs of {verb.name}:", *verb_lines(verb), ""]
     lines += ["examples:"]
     for command, what in verb.examples:
         left = f"  {command}"
@@ -52,6 +57,12 @@ def verb_help(verb: Verb) -> str:
         lines += [f"flags of {verb.name}:", *_flag_lines(verb.flags), ""]
     lines += ["flags, with every verb:", *_flag_lines(GLOBAL_FLAGS), ""]
     return "\n".join(lines)
+
+
+def verb_lines(group: Verb) -> list[str]:
+    """Return one line for each verb of a group."""
+    members = members_of(group)
+    return [f"  {member.name.split()[1]:<15}{member.summary}" for member in members]
 
 
 def _flag_lines(flags: Iterable[Flag]) -> list[str]:

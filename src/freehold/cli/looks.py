@@ -54,7 +54,32 @@ def _synthetic(prepared: Prepared, session: Session) -> Seen:
     )
 
 
-LOOKS: Mapping[str, Look] = {"synthetic": _synthetic}
+def _terms(prepared: Prepared, session: Session) -> Seen:
+    """Licences and consent: shares of rows, those without, and those that refused."""
+    from freehold.data.terms import consent_problems, terms_of
+
+    del session
+    terms = terms_of(prepared.snapshot)
+    names = [f"{name} {count:,}" for name, count in terms.licences.items()]
+    without = [f"none known {terms.without_licence:,}"] if terms.licences else []
+    lines = (f"licence    {' · '.join([*names, *without])}",) if names else ()
+    return Seen(
+        problems=consent_problems(prepared.snapshot),
+        figures={
+            "licences": dict(terms.licences),
+            "without_licence": terms.without_licence,
+            "consents": dict(terms.consents),
+            "without_consent": terms.without_consent,
+            "refused": terms.refused,
+        },
+        lines=lines,
+    )
+
+
+LOOKS: Mapping[str, Look] = {
+    "synthetic": _synthetic,
+    "terms": _terms,
+}
 
 
 def look_at(prepared: Prepared, session: Session) -> dict[str, Seen]:

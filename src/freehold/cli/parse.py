@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from freehold.cli.grammar import VERB_BY_NAME, VERBS, flags_of
+from freehold.cli.grammar import VERB_BY_NAME, VERBS, flags_of, is_group, members_of
 from freehold.cli.words import Flag, Verb
 
 Given: TypeAlias = list[tuple[Flag, str]]
@@ -230,6 +230,13 @@ def _unknown_verb(plain: Sequence[str]) -> Misused:
     return Misused("USE-001", f"unknown verb `{plain[0]}`", help=help)
 
 
+def _unknown_member(group: Verb, word: str) -> Misused:
+    names = [member.name.split()[1] for member in members_of(group)]
+    meant = nearest(word, names)
+    help = f"did you mean freehold {group.name} {meant}?" if meant else f"freehold {group.name}"
+    return Misused("USE-001", f"unknown verb `{group.name} {word}`", help=help)
+
+
 def _refuse_strangers(given: Given, verb: Verb | None) -> None:
     known = {flag.key for flag in flags_of(verb)}
     for flag, _ in given:
@@ -248,6 +255,8 @@ def _refuse_strangers(given: Given, verb: Verb | None) -> None:
 def _refuse_wrong_count(verb: Verb | None, arguments: Sequence[str]) -> None:
     if verb is None:
         return
+    if is_group(verb) and arguments:
+        raise _unknown_member(verb, arguments[0])
     typed = f"freehold {verb.name}"
     if len(arguments) < verb.at_least:
         missing = verb.arguments.split()[0]

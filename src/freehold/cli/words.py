@@ -6,7 +6,16 @@ from typing import Literal, NamedTuple, TypeAlias
 
 Kind: TypeAlias = Literal["switch", "text", "count", "share", "choice"]
 Completes: TypeAlias = Literal[
-    "nothing", "file", "folder", "id", "training", "rung", "model", "code", "example"
+    "nothing",
+    "file",
+    "folder",
+    "id",
+    "snapshot",
+    "training",
+    "rung",
+    "model",
+    "code",
+    "example",
 ]
 
 

@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING
 from freehold.cli import paths
 from freehold.cli.session import Session
 from freehold.cli.settings import Resolved
+from freehold.core.errors import UsageError
+from freehold.store.ledger import Handle
+from freehold.store.lineage import SNAPSHOT_PREFIX
 from freehold.store.store import STATE_FOLDER, Store
 
 if TYPE_CHECKING:
+    from freehold.core.snapshot import Snapshot
     from freehold.ladder.prepare import Prepared
     from freehold.ladder.tools import Models
 
 STDIN = "-"
+LAST = "@last"
 
 
 def monotonic() -> float:
@@ -37,6 +42,29 @@ def open_store(session: Session) -> Generator[Store]:
 def has_state(session: Session) -> bool:
     """Return whether anything was kept in this project."""
     return (session.project / STATE_FOLDER / "ledger.db").is_file()
+
+
+def load_snapshot(store: Store, name: str) -> tuple[Handle, Snapshot]:
+    """Return a snapshot by its name (`s3`, or `@last`), with its handle.
+
+    Raises:
+        UsageError: USE-002 when there is none of that name, or it can no longer be read.
+    """
+    from freehold.core.snapshot import Snapshot
+    from freehold.ladder.adopt import adopt
+
+    adopt(store)
+    handles = store.ledger.handles(SNAPSHOT_PREFIX)
+    found = [handle for handle in handles if handle.name == name]
+    found = list(handles[-1:]) if name == LAST else found
+    if not found:
+        known = ", ".join(handle.name for handle in handles[-5:]) or "none yet"
+        raise UsageError(
+            "USE-002",
+            f"there is no snapshot `{name}` in this project (known: {known})",
+            help="freehold data ls" if handles else "freehold data split    freezes the data",
+        )
+    return found[0], store.get(found[0].key, Snapshot)
 
 
 @contextmanager

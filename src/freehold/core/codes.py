@@ -174,6 +174,20 @@ CODES: Mapping[str, str] = {
     "DAT-044": "The text of a document cannot be taken out: it is locked, a scan without text, or damaged.",
     "DAT-045": "There are more rows than can be held, divided and frozen at once. `data.sample` says how many"
     " of them to draw; `freehold check` looks at all of them.",
+    "DAT-080": "A file of the state held rows that were forgotten, and was removed with them. `freehold climb` builds"
+    " it anew, without them.",
+    "DAT-081": "Something learnt from rows, or was measured with rows, that were forgotten since. It still works; train"
+    " or climb again so that what you use no longer descends from them.",
+    "DAT-082": "Rows of the training data have a licence that is not among those allowed, or none that is known.",
+    "DAT-083": "Rows say that the person did not consent, or withdrew consent. Leave them out, or run"
+    " `freehold data forget` where the person asked for it.",
+    "DAT-084": "A file was changed while rows were being taken out of it. It is left as it is; delete the journal that"
+    " the help names and type the command again.",
+    "DAT-085": "Rows cannot be taken out of a file of this type without changing the others.",
+    "DAT-086": "What was forgotten still stands in files that Freehold does not know or does not rewrite. Edit them by"
+    " hand; the history of a version control keeps earlier versions too.",
+    "DAT-087": "task.yaml cannot be changed without changing what it means. Nothing was written; add the line by hand.",
+    "DAT-088": "An erasure was begun and not finished. The same command goes on with it.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

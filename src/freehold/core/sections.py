@@ -142,6 +142,8 @@ class DataSection(Record):
     `synthetic` are rows that no person wrote: they are trained on, and never dev, test or audit.
     `synthetic_share` is the largest share of the training rows that they may be.
     `sample` is how many rows to draw of more than can be held in memory; left out, all are read.
+    `licence` and `consent` are the terms of the rows: one text for all files, or one for each by name.
+    A row's own column of that name wins.
     """
 
     examples: str | tuple[str, ...]
@@ -155,6 +157,8 @@ class DataSection(Record):
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()
+    licence: str | dict[str, str] | None = None
+    consent: str | dict[str, str] | None = None
 
 
 class BaseModelSpec(Record):

@@ -10,6 +10,10 @@ from freehold.core.message import Message
 from freehold.core.record import Record, digest_json
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Synthetic(Record):
     """How a row that no person wrote came about.
 
@@ -50,6 +54,10 @@ class Example(Record):
     this example. `history` are earlier turns of a chat. `source` and `row` say where it came from
     (rows count from 1). `group` ties rows that must not be divided by a split. `fields` are the
     other columns as text, for slices. `origin` is where a row of a file that Freehold wrote came from.
+    `licence` and `consent` are the row's own, or those of its source, as text.
+
+    The last three are left out of the JSON where there is none, so that data without them has the
+    digest that it had before they existed.
     """
 
     id: str
@@ -61,7 +69,9 @@ class Example(Record):
     row: int = Field(default=0, ge=0)
     group: str | None = None
     fields: dict[str, str] = Field(default_factory=dict)
-    origin: Origin | None = None
+    origin: Origin | None = Field(default=None, exclude_if=_is_none)
+    licence: str | None = Field(default=None, exclude_if=_is_none)
+    consent: str | None = Field(default=None, exclude_if=_is_none)
 
     @property
     def content_digest(self) -> str:

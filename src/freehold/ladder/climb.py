@@ -50,6 +50,8 @@ from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
+from freehold.store.ledger import Handle
+from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
 
 SECONDS_PER_HOUR = 3600.0
@@ -183,17 +185,22 @@ class _Climbing:
             )
         )
         if found is None or self.options.retry_failed:
-            found = self._climb(names)
+            found = self._climb(names, handle)
         else:
             for result in found.rungs:
                 self.on_event(RungFinished(result, from_store=True))
         self.on_event(ClimbFinished(found))
         return ClimbOutcome(found, handle.name, self.task, self.snapshot)
 
-    def _climb(self, names: Sequence[RungName]) -> Climb:
+    def _climb(self, names: Sequence[RungName], handle: Handle) -> Climb:
         started = self.clock()
         self.store.put(self.task)
-        self.store.put(self.snapshot)
+        frozen = keep_snapshot(self.store, self.snapshot)
+        descend(
+            self.store,
+            Thing(kind="climb", key=self.key, name=handle.name),
+            Thing(kind="snapshot", key=self.snapshot.digest, name=frozen.name),
+        )
         results: list[RungResult] = []
         for name in names:
             self.rung_now = name

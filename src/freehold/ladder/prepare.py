@@ -25,6 +25,7 @@ from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
 from freehold.data.synthesis.admission import left_out, share_of
+from freehold.data.terms import with_terms
 from freehold.evaluate.schema import schema_check
 
 FILE_PREFIX = "file://"
@@ -97,6 +98,9 @@ def prepare(
         if section.test
         else None
     )
+    reading = with_terms(reading, licence=section.licence, consent=section.consent)
+    if test is not None:
+        test = with_terms(test, licence=section.licence, consent=section.consent)
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(
         reading,

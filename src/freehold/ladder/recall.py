@@ -115,6 +115,10 @@ def answer_one(
             answers.append(RungAnswer(rung=result.rung, state=state, reason=result.reason))
             continue
         candidate = store.get(result.candidate_digest, Candidate)
+        if any(store.blobs.is_forgotten(digest) for digest in candidate.artefacts.values()):
+            reason = "its files held rows that were forgotten; freehold climb builds it anew"
+            answers.append(RungAnswer(rung=result.rung, state="skipped", reason=reason))
+            continue
         answerer = answerer_of(candidate, outcome, store=store, models=models)
         given: list[Answer | Failed] = []
         started = clock()

@@ -32,6 +32,7 @@ from freehold.ladder.answerer import Answerer
 from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
+from freehold.store.lineage import Thing, descend
 from freehold.store.store import Store
 from freehold.train.records import TrainEvent
 from freehold.train.rows import TrainingRow
@@ -241,8 +242,8 @@ class Tools:
         if key in self.kept_embeddings:
             return self.kept_embeddings[key]
         entries = self.store.ledger.entries("embeddings", subject=key)
-        if entries:
-            body = json.loads(entries[-1].body)
+        body = json.loads(entries[-1].body) if entries else None
+        if body is not None and body["blob"] in self.store.blobs:
             vectors = np.load(io.BytesIO(self.store.blobs.get(body["blob"])), allow_pickle=False)
             kept = (vectors, float(body["seconds"]))
         else:
@@ -266,6 +267,8 @@ class Tools:
         file = io.BytesIO()
         np.save(file, vectors, allow_pickle=False)
         blob = self.store.blobs.put(file.getvalue())
+        made = Thing(kind="embeddings", key=key, name=embedder.name)
+        descend(self.store, made, Thing(kind="split", key=self.train.digest, name="train"))
         self.store.note("embeddings", key, {"blob": blob, "seconds": seconds})
         return vectors, seconds
 

@@ -41,6 +41,7 @@ from freehold.ladder.tuning import FRONTIER, RESULT, read_frontier, read_result
 from freehold.ladder.work import BuildRecord, Workshop
 from freehold.models.door import Model
 from freehold.store.blobs import write_durably
+from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
 from freehold.train.records import Lost, TrainEvent, TrainingResult
 
@@ -340,8 +341,21 @@ class _Training:
         domain = self._domain(built.candidate)
         training = self._measured(built, model, domain=domain, shop=shop, name=name)
         self.store.put(self.task)
-        self.store.put(self.snapshot)
+        keep_snapshot(self.store, self.snapshot)
+        self._note_parents(built.candidate, name)
         return training
+
+    def _note_parents(self, candidate: Candidate, name: str) -> None:
+        """Note what the training learnt from: its rows through its candidate, and a training before it."""
+        child = Thing(kind="training", key=self.key, name=name)
+        descend(
+            self.store,
+            child,
+            Thing(kind="candidate", key=candidate.digest, name=candidate.rung),
+        )
+        if self.lineage is not None:
+            before = Thing(kind="training", key=self.lineage.training, name=self.lineage.name)
+            descend(self.store, child, before)
 
     def along(self, call: Call) -> None:
         """Do this process's part of a training that the first one leads."""

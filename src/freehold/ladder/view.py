@@ -53,6 +53,8 @@ def exact_prompts(
         if result.candidate_digest is None:
             continue
         candidate = store.get(result.candidate_digest, Candidate)
+        if not _is_whole(candidate, store):
+            continue
         answerer = answerer_of(candidate, outcome, store=store, models=models)
         messages = answerer.messages(example)
         if messages is None or answerer.model is None:
@@ -68,6 +70,11 @@ def exact_prompts(
     return tuple(prompts)
 
 
+def _is_whole(candidate: Candidate, store: Store) -> bool:
+    """Return whether its files are there: those that held rows are forgotten with them."""
+    return all(digest in store.blobs for digest in candidate.artefacts.values())
+
+
 def _curves(outcome: ClimbOutcome, store: Store) -> tuple[Curves, ...]:
     """Return the dev metric and the training loss of every rung that was trained.
 
@@ -78,7 +85,7 @@ def _curves(outcome: ClimbOutcome, store: Store) -> tuple[Curves, ...]:
         if result.candidate_digest is None:
             continue
         artefacts = store.get(result.candidate_digest, Candidate).artefacts
-        if RESULT not in artefacts or "+" in result.rung:
+        if artefacts.get(RESULT) not in store.blobs or "+" in result.rung:
             continue
         training = TrainingResult.from_json(store.blobs.get(artefacts[RESULT]))
         for name, points in (("dev metric", training.dev_curve), ("loss", training.loss_curve)):

@@ -25,6 +25,7 @@ from freehold.ladder.events import Phase, Progress
 from freehold.ladder.rung import Answerer, Rung, SkippedError, Variant
 from freehold.ladder.tools import Standing, Tools
 from freehold.models.door import Model
+from freehold.store.lineage import Thing, descend
 
 LATENCY_EXAMPLES = 20
 DEV_EXAMPLES_PER_CHECK = 150
@@ -85,7 +86,7 @@ class Workshop:
             [rung.name, variant.spec, tools.task.question_digest, tools.train.digest, base],
         )
         found = tools.store.recall(key, BuildRecord)
-        if found is not None:
+        if found is not None and self._is_whole(found.candidate):
             return found
         started = tools.clock()
         built = rung.build(variant, tools, self.dev_scores)
@@ -100,8 +101,21 @@ class Workshop:
         )
         record = BuildRecord(candidate=candidate, build_seconds=seconds)
         tools.store.put(candidate)
+        self._note_parents(candidate)
         tools.store.remember(key, record)
         return record
+
+    def _is_whole(self, candidate: Candidate) -> bool:
+        """Return whether all files are there: some may have been forgotten with rows that they held."""
+        return all(digest in self.tools.store.blobs for digest in candidate.artefacts.values())
+
+    def _note_parents(self, candidate: Candidate) -> None:
+        """Note the splits that a candidate learnt from: train, and dev, which chose on the way."""
+        splits = [Thing(kind="split", key=candidate.train_digest, name="train")]
+        if len(self.dev):
+            splits.append(Thing(kind="split", key=self.dev.digest, name="dev"))
+        child = Thing(kind="candidate", key=candidate.digest, name=candidate.rung)
+        descend(self.tools.store, child, *splits)
 
     def choose(self, rung: Rung) -> Chosen:
         """Build every variant, and take the best on dev; the first of equals.
@@ -161,7 +175,8 @@ class Workshop:
         metric = self.tools.task.metric.to_json()
         key = self._key("run", [candidate.digest, split.digest, metric])
         found = store.recall(key, Run)
-        if found is not None and not (self.retry_failed and found.failures):
+        is_whole = found is not None and len(found.results) == len(split)
+        if found is not None and is_whole and not (self.retry_failed and found.failures):
             return found
         known = self._known_results(key)
         memory = MemoryWatch()

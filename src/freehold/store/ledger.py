@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,6 +129,12 @@ class Ledger:
             Entry(*row) for row in self._connection.execute(query + " ORDER BY number", values)
         )
 
+    def all_entries(self) -> tuple[Entry, ...]:
+        """Return every fact, oldest first."""
+        return tuple(
+            Entry(*row) for row in self._connection.execute("SELECT * FROM entries ORDER BY number")
+        )
+
     def verify(self) -> int | None:
         """Return the number of the first entry that breaks the chain, or None when it is whole."""
         previous, expected = FIRST, 1
@@ -162,6 +168,29 @@ class Ledger:
                 "DELETE FROM results WHERE work = ? AND example = ?",
                 [(work, example) for example in examples],
             )
+
+    def scrub_results(self, is_gone: Callable[[str, str], bool]) -> int:
+        """Delete every result of which `is_gone(example, body)` holds, and return how many there were."""
+        rows = self._connection.execute("SELECT work, example, body FROM results").fetchall()
+        gone = [(work, example) for work, example, body in rows if is_gone(example, body)]
+        with self._transaction():
+            self._connection.executemany("DELETE FROM results WHERE work = ? AND example = ?", gone)
+        return len(gone)
+
+    def compact(self) -> None:
+        """Leave no byte of what was deleted: pages are overwritten, the log is emptied, the file rewritten.
+
+        Raises:
+            MachineError: MAC-003 when another process is using the file.
+        """
+        try:
+            self._connection.execute("PRAGMA secure_delete = ON")
+            self._connection.execute("VACUUM")
+            busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            raise _translated(error, self._file) from error
+        if busy:
+            raise _translated(sqlite3.OperationalError("database is locked"), self._file)
 
     def handle(self, prefix: str, key: str, *, at: str) -> Handle:
         """Return the handle of `key`, giving it the next number of its prefix when it has none."""

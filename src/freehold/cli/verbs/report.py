@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli import exports
 from freehold.cli.files import Written, report_path, write_report
+from freehold.cli.marks import say_if_marked
 from freehold.cli.session import Session
 from freehold.cli.workplace import has_state, open_models, open_store
 from freehold.core.errors import UsageError
@@ -53,6 +54,7 @@ def is_training(name: str | None) -> bool:
 
 def _show(session: Session, outcome: ClimbOutcome, store: Store) -> int:
     written = _written(session, outcome, store)
+    say_if_marked(session, outcome.climb_id, store=store, again="freehold climb")
     if session.invocation.has("open"):
         webbrowser.open((session.project / written.path).resolve().as_uri())
     console = session.console

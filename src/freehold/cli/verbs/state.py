@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from freehold.cli.marks import marked_problems, unfinished_problems
 from freehold.cli.session import Session
 from freehold.cli.workplace import has_state, open_store
 from freehold.core.errors import UsageError
 from freehold.core.taskfile import TaskFile
 from freehold.report import findings, numbers
 from freehold.report.lines import Line, Span, labelled, line, render, wrap
+from freehold.report.problems import warning_lines
 
 if TYPE_CHECKING:
     from freehold.ladder.climb import ClimbOutcome
@@ -25,8 +27,11 @@ def run(session: Session) -> int:
     task_file = session.task(None).task_file if session.has_task_file else None
     last = _last(session) if has_state(session) else None
     following = next_command(task_file, last)
+    problems = (*marked_problems(session), *unfinished_problems(session))
     if session.console.is_json:
-        session.console.data(json.dumps(_shape(task_file, last, following), ensure_ascii=False))
+        shape = _shape(task_file, last, following)
+        shape["problems"] = [problem.to_json() for problem in problems]
+        session.console.data(json.dumps(shape, ensure_ascii=False))
         return 0
     look = session.console.look()
     lines: list[Line] = [line(part) for part in wrap(_heading(task_file, last), look.width)]
@@ -37,6 +42,8 @@ def run(session: Session) -> int:
     if task_file is None and last is None:
         lines.append(line("or     ", START, "     a bundled example"))
         lines.append(line("more   freehold --help"))
+    if problems:
+        session.console.data(warning_lines(problems, **session.console.drawn))
     session.console.data(render(lines, look))
     return 0
 

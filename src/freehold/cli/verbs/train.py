@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from freehold.cli import paths
 from freehold.cli.grammar import TRAINED_RUNGS
 from freehold.cli.interrupt import Pause
+from freehold.cli.marks import say_if_marked
 from freehold.cli.parse import nearest
 from freehold.cli.session import Session
 from freehold.cli.training_files import write_page_if_possible
@@ -81,6 +82,8 @@ def _run(session: Session, team: Team | None) -> int:
             return OK
         store = stack.enter_context(open_store(session))
         order = _order(session, prepared, store=store)
+        if order.after is not None:
+            _say_if_forgotten(session, order.after)
         try:
             outcome = _train(session, order, store=store, models=models, team=team)
         except _Paused as stop:
@@ -128,6 +131,15 @@ def _order(session: Session, prepared: Prepared, *, store: Store) -> TrainingOrd
     return TrainingOrder(prepared, _rung(session.invocation.argument or "lora"), after=folder)
 
 
+def _say_if_forgotten(session: Session, after: Path) -> None:
+    """Say that the training to go on from learnt from rows that were forgotten since."""
+    from freehold.ladder.descent import forgotten_problem
+
+    problem = forgotten_problem(after)
+    if problem is not None:
+        session.console.complain(warning_lines((problem,), **session.console.drawn))
+
+
 def _tell_nobody(_event: TrainingEvent) -> None:
     """Take an event and do nothing."""
 
@@ -140,6 +152,7 @@ def show_training(session: Session, name: str) -> int:
     """Print a finished training again; the page is written anew."""
     with open_store(session) as store:
         outcome = finished_training(store, name)
+        say_if_marked(session, name, store=store, again=f"freehold train {outcome.training.rung}")
         view = prepared_view(session, outcome, store)
         _show(session, outcome, view, following="")
     return OK
