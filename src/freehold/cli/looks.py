@@ -50,7 +50,6 @@ def _synthetic(prepared: Prepared, session: Session) -> Seen:
             "teachers": dict(found.teachers),
             "left_out": dict(found.left_out),
         },
-        lines=(f"{found.sentence}; cap {100 * most:g} %",),
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
@@ -12,13 +14,14 @@ from pydantic import JsonValue
 
 from freehold.cli import paths, shapes
 from freehold.cli.large import Surveys, look_at_all, survey_lines, with_warning
+from freehold.cli.looks import Seen, look_at
 from freehold.cli.parse import nearest
 from freehold.cli.reason import Reason, reason_of
 from freehold.cli.session import Session
 from freehold.cli.settings import TASK_FILE, Resolved
 from freehold.cli.workplace import open_models, prepare_task
 from freehold.core.codes import CODES
-from freehold.core.errors import Problem, UsageError
+from freehold.core.errors import DataError, Problem, UsageError
 from freehold.core.sections import BaseModelSpec
 from freehold.core.taskfile import task_schema
 from freehold.report import numbers
@@ -33,6 +36,17 @@ if TYPE_CHECKING:
     from freehold.report.intake import PlanRow
 
 GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Everything that was checked: the prepared task, what is wrong, and what was seen on the way."""
+
+    prepared: Prepared
+    problems: tuple[Problem, ...]
+    looks: Mapping[str, Seen]
+    surveys: Surveys
+    plan: tuple[PlanRow, ...] | None
 
 
 def run(session: Session) -> int:
@@ -57,9 +71,14 @@ def run(session: Session) -> int:
         limit=invocation.number("limit"),
     )
     prepared = with_warning(prepared, surveys)
+    looks = look_at(prepared, session)
+    problems = (*prepared.problems, *(p for seen in looks.values() for p in seen.problems))
+    if invocation.has("strict") and problems:
+        raise DataError.several(problems)
     is_planned = invocation.has("plan") or invocation.text("machine") is not None
     plan = _plan(session, prepared) if is_planned else None
-    _show(session, prepared, plan=plan, name=invocation.argument or TASK_FILE, surveys=surveys)
+    checked = Checked(prepared, problems=problems, looks=looks, surveys=surveys, plan=plan)
+    _show(session, checked, name=invocation.argument or TASK_FILE)
     return 0
 
 
@@ -119,29 +138,25 @@ def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
         )
 
 
-def _show(
-    session: Session,
-    prepared: Prepared,
-    *,
-    plan: tuple[PlanRow, ...] | None,
-    name: str,
-    surveys: Surveys,
-) -> None:
+def _show(session: Session, checked: Checked, *, name: str) -> None:
+    prepared, plan, surveys = checked.prepared, checked.plan, checked.surveys
     reason = reason_of(prepared.task)
     console = session.console
     if console.is_json:
-        shape = _shape(prepared, reason, plan=plan, surveys=surveys)
+        shape = _shape(checked, reason)
         console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
         return
     look = console.look()
-    console.data(check_heading(name, errors=0, warnings=len(prepared.problems), **console.drawn))
-    if prepared.problems:
-        console.data(warning_lines(prepared.problems, **console.drawn))
+    problems = checked.problems
+    console.data(check_heading(name, errors=0, warnings=len(problems), **console.drawn))
+    if problems:
+        console.data(warning_lines(problems, **console.drawn))
     if surveys.surveys:
         console.data(survey_lines(surveys, look))
     console.data(snapshot_lines(prepared.snapshot, prepared.task, **console.drawn))
     treated = ", ".join(reason.treated_by) or "no rung of this ladder"
     rows = [
+        *(line(text) for seen in checked.looks.values() for text in seen.lines),
         *labelled("reason", f"{reason.seen} → {', '.join(reason.symptoms)}", look=look, indent=0),
         *labelled("", f"treated by: {treated}", look=look, indent=0),
         line(_machine(prepared)),
@@ -166,11 +181,10 @@ def _machine(prepared: Prepared) -> str:
     )
 
 
-def _shape(
-    prepared: Prepared, reason: Reason, *, plan: tuple[PlanRow, ...] | None, surveys: Surveys
-) -> dict[str, JsonValue]:
+def _shape(checked: Checked, reason: Reason) -> dict[str, JsonValue]:
     from freehold.data.inspect import settles_beyond
 
+    prepared, plan, surveys = checked.prepared, checked.plan, checked.surveys
     snapshot, task = prepared.snapshot, prepared.task
     splits = (snapshot.train, snapshot.dev, snapshot.test, snapshot.audit)
     points = settles_beyond(
@@ -180,7 +194,7 @@ def _shape(
         "task": task.name,
         "snapshot": snapshot.digest,
         "ok": True,
-        "problems": [_problem(problem) for problem in prepared.problems],
+        "problems": [_problem(problem) for problem in checked.problems],
         "data": {
             "format": prepared.reading.format,
             "rows": prepared.reading.rows,
@@ -189,6 +203,7 @@ def _shape(
             "splits": {split.split: len(split) for split in splits},
             "sample": surveys.sample,
             "surveys": [survey.to_json() for survey in surveys.surveys],
+            "looks": {name: dict(seen.figures) for name, seen in checked.looks.items()},
         },
         "symptoms": list(reason.symptoms),
         "treated_by": list(reason.treated_by),
