@@ -56,6 +56,33 @@ MetricName: TypeAlias = Literal[
     "regex",
     "python",
 ]
+PersonalKind: TypeAlias = Literal[
+    "email",
+    "phone",
+    "card",
+    "iban",
+    "national_id",
+    "driver_licence",
+    "passport",
+    "ip",
+    "mac",
+    "secret",
+    "password",
+    "crypto",
+    "birth_date",
+    "age",
+    "name",
+    "address",
+    "url",
+    "postcode",
+    "organisation",
+    "title",
+    "date",
+    "place",
+    "nationality",
+]
+"""What personal data and secrets are called; docs/personal.md says what each one finds."""
+Treatment: TypeAlias = Literal["mask", "surrogate", "drop"]
 
 
 class Bar(Record):
@@ -115,7 +142,12 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `scrub` says what becomes of personal data whenever the examples are read: a list of kinds to
+    mask, or a map from a kind to mask, surrogate or drop. `names_model` is an installed spaCy pipeline
+    with which Presidio finds names, places and addresses; left out, the bundled rules find them.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
@@ -124,6 +156,15 @@ class DataSection(Record):
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()
+    scrub: tuple[PersonalKind, ...] | dict[PersonalKind, Treatment] = ()
+    names_model: str | None = None
+
+    @property
+    def treatments(self) -> dict[PersonalKind, Treatment]:
+        """What becomes of each kind that `scrub` names; a kind of a list is masked."""
+        if isinstance(self.scrub, dict):
+            return self.scrub
+        return dict.fromkeys(self.scrub, "mask")
 
 
 class BaseModelSpec(Record):
