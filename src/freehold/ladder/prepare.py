@@ -19,6 +19,8 @@ from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
 from freehold.data.inspect import inspect
+from freehold.data.personal.reading import scrub_readings, scrubber_of
+from freehold.data.personal.scrub import Scrubber
 from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, drops_as_causes, read
 from freehold.data.slices import slice_members
@@ -82,11 +84,17 @@ def prepare(
     test = (
         read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
     )
+    scrubber = scrubber_of(section, project=root)
+    scrubbed: tuple[str, ...] = ()
+    if scrubber is not None:
+        clean = scrub_readings((reading,) if test is None else (reading, test), scrubber)
+        reading, test = clean.readings[0], clean.readings[1] if test is not None else None
+        scrubbed = clean.notes
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(reading, spec=section.split, test=test)
     if limit is not None:
         snapshot = _limited(snapshot, limit)
-    passages = _passages(task_file, root)
+    passages = _passages(task_file, root, scrubber)
     preferred = _preferences(section.preferences, root)
     task = _task(task_file, detected, root).model_copy(
         update={
@@ -108,7 +116,7 @@ def prepare(
         reading=reading,
         detected=detected,
         problems=problems,
-        notes=tuple(problem.message for problem in problems),
+        notes=(*(problem.message for problem in problems), *scrubbed),
         passages=passages,
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
@@ -186,11 +194,21 @@ def _instruction(written: str | None, detected: Detected, root: Path) -> str:
         ) from error
 
 
-def _passages(task_file: TaskFile, root: Path) -> tuple[Passage, ...]:
+def _passages(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> tuple[Passage, ...]:
     if task_file.data.documents is None:
         return ()
     size = task_file.ladder.retrieve.chunk
     documents = read_documents(root / task_file.data.documents)
+    if scrubber is not None:
+        documents = tuple(
+            document.model_copy(
+                update={
+                    "title": scrubber.text(document.title),
+                    "text": scrubber.text(document.text),
+                }
+            )
+            for document in documents
+        )
     return tuple(passage for document in documents for passage in chunk(document, size_chars=size))
 
 

@@ -97,7 +97,10 @@ California|Texas|Florida|Ontario|Bavaria|Catalonia|Scotland|Tuscany|Victoria|Que
 Ohio|Michigan|Virginia|Oregon|Colorado|Arizona|Illinois|Minnesota|Wisconsin|Tennessee|Kentucky|Alabama|Louisiana
 """
 PLACES: tuple[str, ...] = tuple(
-    sorted({name.strip() for name in "|".join([_COUNTRIES, _CITIES]).replace("\n", "|").split("|")} - {""})
+    sorted(
+        {name.strip() for name in "|".join([_COUNTRIES, _CITIES]).replace("\n", "|").split("|")}
+        - {""}
+    )
 )
 
 _DEMONYMS = """
@@ -163,3 +166,25 @@ discussion discussions specification optional required deprecated note notes tru
 json http https ftp ssl tls sql cpu gpu ram usa uk eu uno nato
 """
 NO_NAMES: frozenset[str] = frozenset(_NO_NAMES.split())
+
+_TITLES = """
+mr mrs ms mx dr prof rev hon sr sra mme mlle miss herr frau sir madam dame lord lady señor señora monsieur
+madame professor doctor
+"""
+TITLE_WORDS: frozenset[str] = frozenset(_TITLES.split())
+
+_ORGANISATIONS = """
+inc llc ltd limited corp corporation co company gmbh ag plc bv oy ab as sa sas srl spa kg group holdings partners
+labs systems solutions technologies services industries consulting ventures media analytics software networks
+international associates foundation institute university bank
+"""
+ORGANISATION_WORDS: frozenset[str] = frozenset(_ORGANISATIONS.split())
+
+_SMALL = """
+street st avenue ave av road rd lane ln drive dr boulevard blvd court ct way place pl square sq terrace highway hwy
+parkway apt apartment suite ste unit flat floor room box po rue calle via ul al avenida rua de la del della di da
+dos du van von der den ter ten zu bin ibn the and of und et y inc llc ltd limited corp corporation co company gmbh
+ag plc group bank university institute foundation holdings partners mr mrs ms dr prof
+"""
+SMALL_WORDS: frozenset[str] = frozenset(_SMALL.split())
+"""Words inside names and addresses that say nothing of whose they are."""

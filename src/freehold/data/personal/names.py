@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import NamedTuple
 
-from freehold.data.personal.lexicon import DEMONYMS, GIVEN_NAMES, NO_NAMES, PLACES
+from freehold.data.personal.lexicon import (
+    DEMONYMS,
+    GIVEN_NAMES,
+    NO_NAMES,
+    ORGANISATION_WORDS,
+    PLACES,
+    TITLE_WORDS,
+)
 from freehold.data.personal.records import Hit
 
 _UPPER = "".join(chr(c) for c in range(0x41, 0x530) if chr(c).isupper())
@@ -30,46 +37,179 @@ _TITLE = re.compile(
     r"|(?:Miss|Herr|Frau|Sir|Madam|Dame|Lord|Lady|Señor|Señora|Monsieur|Madame|Professor|Doctor)(?= [A-ZÀ-Þ])"
     r"|(?:mr|mrs|ms|dr|prof)\.(?= ))"
 )
-_TITLE_WORDS = frozenset(
-    "mr mrs ms mx dr prof rev hon sr sra mme mlle miss herr frau sir madam dame lord lady señor señora monsieur"
-    " madame professor doctor".split()
-)
-_ORGANISATION_WORDS = frozenset(
-    "inc llc ltd limited corp corporation co company gmbh ag plc bv oy ab as sa sas srl spa kg group holdings"
-    " partners labs systems solutions technologies services industries consulting ventures media"
-    " analytics software networks international associates foundation institute university bank".split()
-)
 _PLACE_WORDS = frozenset(word.casefold() for place in PLACES for word in place.split())
 _NATIONS = frozenset(word.casefold() for word in DEMONYMS)
-_NOT_IN_NAMES = (NO_NAMES | _ORGANISATION_WORDS | _NATIONS | _TITLE_WORDS) - GIVEN_NAMES
+_NOT_IN_NAMES = (NO_NAMES | ORGANISATION_WORDS | _NATIONS | TITLE_WORDS) - GIVEN_NAMES
 
 _NAMED = tuple(
     f" {words} "
     for words in (
-        *("name is", "name is not", "name was", "names are", "name's", "name to", "name should be", "name of"),
-        *("name:", "name =", "name on the account? user:", "named", "name? user:", "name?", "name? it's"),
-        *("full name", "surname", "surname:", "nickname is", "change it to", "correct it to", "calls me"),
-        *("mr.", "mrs.", "ms.", "mx.", "dr.", "prof.", "rev.", "mr", "mrs", "ms", "dr", "prof", "miss", "herr"),
+        *(
+            "name is",
+            "name is not",
+            "name was",
+            "names are",
+            "name's",
+            "name to",
+            "name should be",
+            "name of",
+        ),
+        *(
+            "name:",
+            "name =",
+            "name on the account? user:",
+            "named",
+            "name? user:",
+            "name?",
+            "name? it's",
+        ),
+        *(
+            "full name",
+            "surname",
+            "surname:",
+            "nickname is",
+            "change it to",
+            "correct it to",
+            "calls me",
+        ),
+        *(
+            "mr.",
+            "mrs.",
+            "ms.",
+            "mx.",
+            "dr.",
+            "prof.",
+            "rev.",
+            "mr",
+            "mrs",
+            "ms",
+            "dr",
+            "prof",
+            "miss",
+            "herr",
+        ),
         *("frau", "sir", "madam", "dame", "lord", "lady", "señor", "señora", "monsieur", "madame"),
-        *("professor", "doctor", "attn:", "attn", "patient:", "contact:", "signed by", "my name is still"),
+        *(
+            "professor",
+            "doctor",
+            "attn:",
+            "attn",
+            "patient:",
+            "contact:",
+            "signed by",
+            "my name is still",
+        ),
     )
 )
 _GREETED = tuple(
     f" {words} "
     for words in (
-        *("i am", "i'm", "i’m", "this is", "call me", "dear", "hi", "hello", "hey", "regards,", "sincerely,"),
-        *("cheers,", "thanks,", "thank you,", "thank you", "love,", "from:", "to:", "cc:", "bcc:", "told", "asked"),
-        *("said", "under", "speak to", "speak with", "talk to", "talk with", "met", "meet", "him", "her", "heard"),
-        *("ask", "tell", "with", "me", "town,", "given", "why is", "how is", "where is", "who is", "tell", "sorry,"),
+        *(
+            "i am",
+            "i'm",
+            "i’m",
+            "this is",
+            "call me",
+            "dear",
+            "hi",
+            "hello",
+            "hey",
+            "regards,",
+            "sincerely,",
+        ),
+        *(
+            "cheers,",
+            "thanks,",
+            "thank you,",
+            "thank you",
+            "love,",
+            "from:",
+            "to:",
+            "cc:",
+            "bcc:",
+            "told",
+            "asked",
+        ),
+        *(
+            "said",
+            "under",
+            "speak to",
+            "speak with",
+            "talk to",
+            "talk with",
+            "met",
+            "meet",
+            "him",
+            "her",
+            "heard",
+        ),
+        *(
+            "ask",
+            "tell",
+            "with",
+            "me",
+            "town,",
+            "given",
+            "why is",
+            "how is",
+            "where is",
+            "who is",
+            "tell",
+            "sorry,",
+        ),
     )
 )
 _BESIDE = tuple(
     f" {words} "
     for words in (
-        *("by", "with", "starring", "featuring", "songwriter", "player", "singer", "actor", "actress"),
-        *("author", "director", "president", "minister", "senator", "customer", "client", "colleague", "friend"),
-        *("wife", "husband", "brother", "sister", "son", "daughter", "father", "mother", "uncle", "aunt"),
-        *("cousin", "boss", "manager", "employee", "and", "as", "for", "from", "to", "of", "is", "partner"),
+        *(
+            "by",
+            "with",
+            "starring",
+            "featuring",
+            "songwriter",
+            "player",
+            "singer",
+            "actor",
+            "actress",
+        ),
+        *(
+            "author",
+            "director",
+            "president",
+            "minister",
+            "senator",
+            "customer",
+            "client",
+            "colleague",
+            "friend",
+        ),
+        *(
+            "wife",
+            "husband",
+            "brother",
+            "sister",
+            "son",
+            "daughter",
+            "father",
+            "mother",
+            "uncle",
+            "aunt",
+        ),
+        *(
+            "cousin",
+            "boss",
+            "manager",
+            "employee",
+            "and",
+            "as",
+            "for",
+            "from",
+            "to",
+            "of",
+            "is",
+            "partner",
+        ),
     )
 )
 _OWNS = re.compile(
@@ -81,7 +221,9 @@ _ACTS = re.compile(
     r",? (?:says|said|told|asked|wrote|writes|replied|lives|lived|works|worked|called|spoke|speaks|married|died"
     r"|was born|born|who|points out|explained|added|spent|listed|is from|was influenced|can I)\b"
 )
-_PAUSE = re.compile(r"\s?(?:[,.!?;:)\"”]|$|\n|(?:and|but|from|at|here|or|speak|so|is|was|as|about)\b)")
+_PAUSE = re.compile(
+    r"\s?(?:[,.!?;:)\"”]|$|\n|(?:and|but|from|at|here|or|speak|so|is|was|as|about)\b)"
+)
 _AFTER_NAME = re.compile(r"[ ,]{1,2}(\w+)")
 _NUMBER_BEFORE = re.compile(r"\d[A-Za-z]? $")
 _LOWER_NAME = re.compile(
@@ -144,7 +286,7 @@ def _is_something_else(text: str, run: _Run) -> bool:
     if _NUMBER_BEFORE.search(text, max(0, run.start - 8), run.start):
         return True  # of a street
     after = _AFTER_NAME.match(text, run.end)
-    return after is not None and after.group(1).casefold() in _ORGANISATION_WORDS
+    return after is not None and after.group(1).casefold() in ORGANISATION_WORDS
 
 
 def _score(text: str, run: _Run) -> float:

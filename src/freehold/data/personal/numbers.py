@@ -14,7 +14,9 @@ from typing import NamedTuple, cast
 
 from freehold.data.personal.records import Detector, Hit, follows
 
-_ANY_ID = r"national (?:id|identity|insurance|number)|identity (?:card|number)|\bid (?:card|number|no)\b"
+_ANY_ID = (
+    r"national (?:id|identity|insurance|number)|identity (?:card|number)|\bid (?:card|number|no)\b"
+)
 
 
 class National(NamedTuple):
@@ -29,7 +31,7 @@ class National(NamedTuple):
     alone: float
 
 
-def _national(form: str, module: str, words: str, alone: float = 0.0) -> National:
+def _national(form: str, module: str, words: str, *, alone: float = 0.0) -> National:
     return National(
         re.compile(rf"(?<![\w.+/-])(?:{form})(?![\w/-]|\.\d)"),
         module,
@@ -45,39 +47,53 @@ NATIONAL: dict[str, National] = {
     ),
     "br_cpf": _national(r"\d{3}\.\d{3}\.\d{3}-\d\d|\d{11}", "br.cpf", r"\bcpf\b"),
     "ca_sin": _national(r"\d{3}[ -]?\d{3}[ -]?\d{3}", "ca.sin", r"\bsin\b|social insurance"),
-    "ch_ahv": _national(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn", r"\bahv\b|\bavs\b", 0.95),
-    "cn_ric": _national(r"\d{17}[\dX]", "cn.ric", r"身份证", 0.95),
+    "ch_ahv": _national(r"756\.?\d{4}\.?\d{4}\.?\d\d", "ch.ssn", r"\bahv\b|\bavs\b", alone=0.95),
+    "cn_ric": _national(r"\d{17}[\dX]", "cn.ric", r"身份证", alone=0.95),
     "de_idnr": _national(
         r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "de.idnr", r"steuer|tax id|\bidnr\b|identifikationsnummer"
     ),
-    "dk_cpr": _national(r"\d{6}-\d{4}", "dk.cpr", r"\bcpr\b|personnummer", 0.6),
+    "dk_cpr": _national(r"\d{6}-\d{4}", "dk.cpr", r"\bcpr\b|personnummer", alone=0.6),
     "ee_ik": _national(r"[1-6]\d{10}", "ee.ik", r"isikukood"),
-    "es_dni": _national(r"\d{8}[- ]?[A-HJ-NP-TV-Z]", "es.dni", r"\bdni\b|\bnif\b", 0.85),
-    "es_nie": _national(r"[XYZ]-?\d{7}-?[A-HJ-NP-TV-Z]", "es.nie", r"\bnie\b", 0.9),
-    "fi_hetu": _national(r"\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", "fi.hetu", r"\bhetu\b", 0.95),
+    "es_dni": _national(r"\d{8}[- ]?[A-HJ-NP-TV-Z]", "es.dni", r"\bdni\b|\bnif\b", alone=0.85),
+    "es_nie": _national(r"[XYZ]-?\d{7}-?[A-HJ-NP-TV-Z]", "es.nie", r"\bnie\b", alone=0.9),
+    "fi_hetu": _national(
+        r"\d{6}[-+A-FU-Y]\d{3}[0-9A-FHJ-NPR-Y]", "fi.hetu", r"\bhetu\b", alone=0.95
+    ),
     "fr_nir": _national(
-        r"[1-478] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d", "fr.nir", r"s[ée]cu|\bnir\b", 0.95
+        r"[1-478] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d",
+        "fr.nir",
+        r"s[ée]cu|\bnir\b",
+        alone=0.95,
     ),
     "gb_nhs": _national(r"\d{3}[ -]?\d{3}[ -]?\d{4}", "gb.nhs", r"\bnhs\b"),
     "hr_oib": _national(r"\d{11}", "hr.oib", r"\boib\b"),
-    "ie_pps": _national(r"\d{7}[A-W][A-IW]?", "ie.pps", r"\bppsn?\b", 0.85),
+    "ie_pps": _national(r"\d{7}[A-W][A-IW]?", "ie.pps", r"\bppsn?\b", alone=0.85),
     "in_aadhaar": _national(r"[2-9]\d{3}[ -]?\d{4}[ -]?\d{4}", "in_.aadhaar", r"aadha+r|\buid\b"),
-    "in_pan": _national(r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", "in_.pan", r"\bpan\b", 0.8),
+    "in_pan": _national(r"[A-Z]{3}[ABCFGHJLPT][A-Z]\d{4}[A-Z]", "in_.pan", r"\bpan\b", alone=0.8),
     "it_codice_fiscale": _national(
-        r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]", "it.codicefiscale", r"codice fiscale", 0.97
+        r"[A-Z]{6}\d\d[A-EHLMPRST]\d\d[A-Z]\d{3}[A-Z]",
+        "it.codicefiscale",
+        r"codice fiscale",
+        alone=0.97,
     ),
-    "kr_rrn": _national(r"\d{6}-[1-8]\d{6}", "kr.rrn", r"주민등록", 0.93),
-    "mx_curp": _national(r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d", "mx.curp", r"\bcurp\b", 0.95),
+    "kr_rrn": _national(r"\d{6}-[1-8]\d{6}", "kr.rrn", r"주민등록", alone=0.93),
+    "mx_curp": _national(
+        r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d", "mx.curp", r"\bcurp\b", alone=0.95
+    ),
     "nl_bsn": _national(r"\d{4}\.?\d\d\.?\d{3}", "nl.bsn", r"\bbsn\b|burgerservice|\bsofi\b"),
-    "no_fnr": _national(r"\d{6} ?\d{5}", "no.fodselsnummer", r"f[øo]dselsnummer|\bfnr\b", 0.7),
-    "pl_pesel": _national(r"\d{11}", "pl.pesel", r"\bpesel\b", 0.5),
-    "ro_cnp": _national(r"[1-9]\d{12}", "ro.cnp", r"\bcnp\b", 0.7),
-    "se_pnr": _national(r"(?:19|20)?\d{6}[-+]\d{4}", "se.personnummer", r"personnummer", 0.75),
-    "tr_tckn": _national(r"[1-9]\d{10}", "tr.tckimlik", r"kimlik|\btckn?\b", 0.5),
-    "us_itin": _national(r"9\d\d-[5-9]\d-\d{4}", "us.itin", r"\bitin\b|taxpayer", 0.9),
-    "us_ssn": _national(r"\d{3}-\d\d-\d{4}", "us.ssn", r"\bssn\b|social security", 0.9),
+    "no_fnr": _national(
+        r"\d{6} ?\d{5}", "no.fodselsnummer", r"f[øo]dselsnummer|\bfnr\b", alone=0.7
+    ),
+    "pl_pesel": _national(r"\d{11}", "pl.pesel", r"\bpesel\b", alone=0.5),
+    "ro_cnp": _national(r"[1-9]\d{12}", "ro.cnp", r"\bcnp\b", alone=0.7),
+    "se_pnr": _national(
+        r"(?:19|20)?\d{6}[-+]\d{4}", "se.personnummer", r"personnummer", alone=0.75
+    ),
+    "tr_tckn": _national(r"[1-9]\d{10}", "tr.tckimlik", r"kimlik|\btckn?\b", alone=0.5),
+    "us_itin": _national(r"9\d\d-[5-9]\d-\d{4}", "us.itin", r"\bitin\b|taxpayer", alone=0.9),
+    "us_ssn": _national(r"\d{3}-\d\d-\d{4}", "us.ssn", r"\bssn\b|social security", alone=0.9),
     "us_ssn_spaced": _national(r"\d{3} \d\d \d{4}|\d{9}", "us.ssn", r"\bssn\b|social security"),
-    "za_id": _national(r"\d{6} ?\d{4} ?\d{3}", "za.idnr", r"south african id|rsa id", 0.5),
+    "za_id": _national(r"\d{6} ?\d{4} ?\d{3}", "za.idnr", r"south african id|rsa id", alone=0.5),
 }
 
 _NINO = re.compile(
@@ -91,8 +107,13 @@ def find_national(name: str, text: str) -> Iterator[Hit]:
     for match in number.form.finditer(text):
         has_word = follows(text, match.start(), number.words)
         score = 0.97 if has_word else number.alone
-        if score and _validator(number.module)(match.group()):
+        if score and is_national(name, match.group()):
             yield Hit(match.start(), match.end(), score)
+
+
+def is_national(name: str, value: str) -> bool:
+    """Return whether a value passes the check of one row of `NATIONAL`."""
+    return _validator(NATIONAL[name].module)(value)
 
 
 @cache
@@ -117,7 +138,7 @@ _LICENCE = re.compile(
 _PASSPORT = re.compile(
     r"(?:passport|reisepass|passeport|pasaporte)"
     r"[^\w\n]{0,3}(?:(?:number|no|nr|num|id|is|was|#)[^\w\n]{0,3}){0,3}"
-    r"(?P<value>(?=[A-Z0-9]{0,4}\d{4})[A-Z0-9]{6,10})(?!\w)",
+    r"(?P<value>(?=(?:[A-Z]{0,4}\d){2})[A-Z0-9]{6,10})(?!\w)",
     re.IGNORECASE,
 )
 
@@ -128,9 +149,7 @@ def _find_named(pattern: re.Pattern[str], score: float, text: str) -> Iterator[H
 
 
 NUMBER_DETECTORS: dict[str, Detector] = {
-    **{
-        name: Detector("national_id", "digits", partial(find_national, name)) for name in NATIONAL
-    },
+    **{name: Detector("national_id", "digits", partial(find_national, name)) for name in NATIONAL},
     "gb_nino": Detector("national_id", "digits", find_ninos),
     "driver_licence": Detector("driver_licence", "digits", partial(_find_named, _LICENCE, 0.85)),
     "passport": Detector("passport", "digits", partial(_find_named, _PASSPORT, 0.85)),

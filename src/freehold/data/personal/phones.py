@@ -27,7 +27,7 @@ _NOT_WORD = re.compile(
 _DATE_LIKE = re.compile(
     r"(?:(?:19|20)\d\d[-./ ](?:0?\d|1[0-2])[-./ ][0-3]?\d|\d{1,2}[-./]\d{1,2}[-./](?:19|20)\d\d)(?![-./]?\d)"
 )
-_RESERVED = re.compile(r"(?:\+?1)?[2-9]\d{2}55501\d\d|\+999\d*|000\d*")
+_RESERVED = re.compile(r"(?:\+?1|001)?[2-9]\d{2}55501\d\d|\+999\d*|000\d*")
 _LAYOUTS = re.compile(
     r"\(?\d{3}\)?[ .-]?\d{3}[.-]\d{4}|\d{3} \d{3} \d{4}|0\d(?:[ .-]\d\d){4}|0\d{2,4}[ /-]\d{3,4}[ -]\d{3,4}"
 )
@@ -44,7 +44,7 @@ def find_phones(text: str) -> Iterator[Hit]:
             continue
         if value.count("(") != value.count(")"):
             start, value = start + value.find("(") + 1 if value[0] == "(" else start, value
-        score = _score(text, start, value, digits)
+        score = _score(text, start, value, digits=digits)
         if score:
             yield Hit(start, match.end(), score)
 
@@ -54,7 +54,7 @@ def is_reserved_phone(value: str) -> bool:
     return _RESERVED.fullmatch(re.sub(r"[^\d+]", "", value.split("x")[0])) is not None
 
 
-def _score(text: str, start: int, value: str, digits: str) -> float:
+def _score(text: str, start: int, value: str, *, digits: str) -> float:
     if is_reserved_phone(value) or follows(text, start, _NOT_WORD, within=32):
         return 0.0
     has_word = follows(text, start, _WORD)

@@ -30,11 +30,15 @@ _LEADING = (
     r"|Náměstí|nám\.)"
 )
 _PIECE = r"(?:[^\W\d_][\w.'’-]{0,30})"
-_UNIT = r"(?:,? ?\n? ?(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Room|Rm|No|#)\.?\s?#?\d{1,5}[A-Za-z]?)"
+_UNIT = (
+    r"(?:,? ?\n? ?(?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Room|Rm|No|#)\.?\s?#?\d{1,5}[A-Za-z]?)"
+)
 _CITY = rf"(?:,? ?\n? ?{WORD}(?:[ -](?:{WORD}|\w{{1,3}})){{0,3}})"
 _STATE = r"(?:\s?,\s?[A-Z]{2,3}(?![\w]))"
 _CODE = r"(?:,?\s{1,2}(?:[A-Z]{1,2}-)?(?:\d{5}(?:-\d{4})?|\d{4} ?[A-Z]{2}|\d{3} ?\d{2}|[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}|[A-Z]\d[A-Z] ?\d[A-Z]\d)(?!\w))"
-_COUNTRY = rf"(?:,?\s{{0,2}}(?:{'|'.join(re.escape(p) for p in sorted(PLACES, key=len, reverse=True))})\b)"
+_COUNTRY = (
+    rf"(?:,?\s{{0,2}}(?:{'|'.join(re.escape(p) for p in sorted(PLACES, key=len, reverse=True))})\b)"
+)
 _TAIL = rf"{_UNIT}?(?:{_CITY}?{_STATE}?{_COUNTRY}?{_CODE}|{_CITY}{_STATE}|{_CITY}?{_COUNTRY})?"
 _NUMBER = r"\d{1,6}(?:[-/]\d{1,4})?[A-Za-z]?"
 
@@ -42,19 +46,34 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], float], ...] = tuple(
     (re.compile(pattern), score)
     for pattern, score in (
         # 12 [34] Long Acre Street [5]
-        (rf"(?<![\w.,-])(?:{_NUMBER} ){{1,2}}(?:{_PIECE} ){{1,4}}{_KIND}(?: {_NUMBER}(?!\w))?{_TAIL}", 0.85),
+        (
+            rf"(?<![\w.,-])(?:{_NUMBER} ){{1,2}}(?:{_PIECE} ){{1,4}}{_KIND}(?: {_NUMBER}(?!\w))?{_TAIL}",
+            0.85,
+        ),
         # [12] Hauptstrasse 5
-        (rf"(?<!\w)(?:{_NUMBER} )?(?:{_PIECE} ){{0,2}}\w{{2,30}}{_JOINED} {_NUMBER}(?!\w){_TAIL}", 0.8),
+        (
+            rf"(?<!\w)(?:{_NUMBER} )?(?:{_PIECE} ){{0,2}}\w{{2,30}}{_JOINED} {_NUMBER}(?!\w){_TAIL}",
+            0.8,
+        ),
         # 12 Hauptstrasse
         (rf"(?<!\w){_NUMBER} (?:{_PIECE} ){{0,2}}\w{{2,30}}{_JOINED}(?!\w){_TAIL}", 0.75),
         # [12] Rua Nova 5, 12 [bis] Rue Nova
-        (rf"(?<!\w)(?:{_NUMBER},? )?{_LEADING} (?:{_PIECE} ?){{1,5}},? {_NUMBER}(?!\w){_TAIL}", 0.8),
-        (rf"(?<!\w){_NUMBER},? (?:bis )?{_LEADING} (?:{_PIECE}(?: (?={_PIECE}))?){{1,5}}{_TAIL}", 0.8),
+        (
+            rf"(?<!\w)(?:{_NUMBER},? )?{_LEADING} (?:{_PIECE} ?){{1,5}},? {_NUMBER}(?!\w){_TAIL}",
+            0.8,
+        ),
+        (
+            rf"(?<!\w){_NUMBER},? (?:bis )?{_LEADING} (?:{_PIECE}(?: (?={_PIECE}))?){{1,5}}{_TAIL}",
+            0.8,
+        ),
         # 123 Vodní 45 Apt. 6: a number, capitalised words, a number, and a unit or a code
         (rf"(?<![\w.,-])\d{{1,5}} (?:{WORD} ){{1,3}}{_NUMBER}(?!\w){_TAIL}", 0.65),
         (rf"(?<![\w.,-])\d{{1,5}} (?:{_PIECE} ){{1,4}}(?:{_NUMBER})?{_UNIT}{_TAIL}", 0.75),
         (rf"(?i:\bP\.? ?O\.? ?Box )\d{{1,6}}{_TAIL}", 0.85),
-        (r"\b(?:PSC|Unit|USNS?V?|USCGC|USS|CMR) [\w ,]{1,30}\n? ?(?:APO|FPO|DPO) A[APE] \d{5}(?:-\d{4})?", 0.9),
+        (
+            r"\b(?:PSC|Unit|USNS?V?|USCGC|USS|CMR) [\w ,]{1,30}\n? ?(?:APO|FPO|DPO) A[APE] \d{5}(?:-\d{4})?",
+            0.9,
+        ),
     )
 )
 
@@ -128,9 +147,15 @@ _ORGANISATIONS: tuple[tuple[re.Pattern[str], float], ...] = tuple(
             r"|Foundation|Association|Hospital|Insurance|Technologies|Solutions|Consulting)(?![\w])\.?)",
             0.85,
         ),
-        (rf"\b(?:(?i:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|job at|hired by|office of)) (?P<value>{WORD}(?: {WORD}){{0,3}})", 0.7),
+        (
+            rf"\b(?:(?i:work(?:s|ed|ing)? (?:for|at)|employed (?:by|at)|job at|hired by|office of)) (?P<value>{WORD}(?: {WORD}){{0,3}})",
+            0.7,
+        ),
         (rf"(?<!\w)(?P<value>{WORD}(?:, {WORD})+ and {WORD})(?= [A-Z])", 0.6),
-        (rf"\bThe (?P<value>{WORD}(?: {WORD}){{0,2}}) (?:office|Orchestra|headquarters|team)\b", 0.65),
+        (
+            rf"\bThe (?P<value>{WORD}(?: {WORD}){{0,2}}) (?:office|Orchestra|headquarters|team)\b",
+            0.65,
+        ),
     )
 )
 

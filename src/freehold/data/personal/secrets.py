@@ -43,7 +43,9 @@ _VALUE = re.compile(
     re.IGNORECASE,
 )
 _BEARER = re.compile(r"\b(?:bearer|basic)\s+(?P<value>[A-Za-z0-9+/_.=~-]{16,2048})", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"x{4,}|\*{3}|\.\.\.|your|example|changeme|placeholder|redacted|dummy|none|null", re.I)
+_PLACEHOLDER = re.compile(
+    r"x{4,}|\*{3}|\.\.\.|your|example|changeme|placeholder|redacted|dummy|none|null", re.I
+)
 _LEAST_BITS = 3.2  # bits a character: words of English have about 2.8, random hexadecimal 3.6
 
 
@@ -74,7 +76,9 @@ def entropy_bits(value: str) -> float:
     return -sum(n / len(value) * math.log2(n / len(value)) for n in counts)
 
 
-_CONNECTION = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,64}:(?P<value>[^\s/@]{1,128})@", re.I)
+_CONNECTION = re.compile(
+    r"\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@]{0,64}:(?P<value>[^\s/@]{1,128})@", re.I
+)
 _PASSWORD = re.compile(
     r"(?:password|passwd|passphrase|passcode|\bpwd|\bpass|kennwort|passwort|mot de passe|contrase[ñn]a)"
     r"[\"']?(?:\s?(?:=|:)\s?|\s(?:is|was|ist|est|es)\s)[\"']?(?P<value>[^\s\"'<>,;]{5,64})",

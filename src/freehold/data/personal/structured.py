@@ -18,7 +18,9 @@ _LOCAL = re.compile(r"[^\W_](?:[\w.%+'-]{0,62}[\w+-])?$")
 _DOMAIN = re.compile(
     r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?:[a-z]{2,24}|xn--[a-z0-9-]{2,40})(?![\w-])", re.I
 )
-_RESERVED_HOST = re.compile(r"(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost)$", re.I)
+_RESERVED_HOST = re.compile(
+    r"(?:^|\.)(?:example(?:\.(?:com|net|org))?|test|invalid|localhost)$", re.I
+)
 
 
 def find_emails(text: str) -> Iterator[Hit]:
@@ -69,8 +71,12 @@ def _url(text: str, match: re.Match[str], score: float) -> Hit | None:
 
 # Machines -------------------------------------------------------------------------------------
 
-_V4 = re.compile(r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\w|\.\d)")
-_V6 = re.compile(r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![\w:])", re.I)
+_V4 = re.compile(
+    r"(?<![\w.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?!\w|\.\d)"
+)
+_V6 = re.compile(
+    r"(?<![\w:.])[0-9a-f]{0,4}(?::[0-9a-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![\w:])", re.I
+)
 _VERSION = re.compile(r"(?:version|release|ver|build|section|\bv)[\s.:]*$", re.I)
 _NOBODYS = tuple(
     ip_network(name)
