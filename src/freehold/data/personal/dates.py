@@ -29,6 +29,8 @@ _BIRTH_YEAR = re.compile(r"\bborn (?:in|around) (?P<value>(?:19|20)\d\d)\b", re.
 
 def find_birth_dates(text: str) -> Iterator[Hit]:
     """Find dates, and years, behind a word of birth."""
+    if not _BIRTH.search(text):
+        return
     for match in _DATE.finditer(text):
         if follows(text, match.start(), _BIRTH, within=28):
             yield Hit(match.start(), match.end(), 0.9)

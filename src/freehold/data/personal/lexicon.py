@@ -160,6 +160,7 @@ software solution song source south special specification spring square staff st
 studio summer super supreme system table task tax technical technology television test text theory third title
 total tower town track trade training travel treaty trust type uncle union united university user version video
 view village virtual visa war water wave web week west western white window windows winter world zip
+southern northern eastern western mastercard atms unfortunately transfers residents
 street avenue apt suite box section abstract rationale motivation backwards compatibility acknowledgements
 abstract introduction conclusion appendix footnotes alternatives rejected ideas implementation syntax semantics
 discussion discussions specification optional required deprecated note notes true false none unicode ascii html xml

@@ -43,7 +43,10 @@ def _national(form: str, module: str, words: str, *, alone: float = 0.0) -> Nati
 NATIONAL: dict[str, National] = {
     "au_tfn": _national(r"\d{3} ?\d{3} ?\d{3}", "au.tfn", r"\btfn\b|tax file"),
     "be_nn": _national(
-        r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d|\d{11}", "be.nn", r"rijksregister|registre national|\bnn\b"
+        r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d|\d{11}",
+        "be.nn",
+        r"rijksregister|registre national|\bnn\b",
+        alone=0.6,
     ),
     "br_cpf": _national(r"\d{3}\.\d{3}\.\d{3}-\d\d|\d{11}", "br.cpf", r"\bcpf\b"),
     "ca_sin": _national(r"\d{3}[ -]?\d{3}[ -]?\d{3}", "ca.sin", r"\bsin\b|social insurance"),
@@ -76,7 +79,7 @@ NATIONAL: dict[str, National] = {
         r"codice fiscale",
         alone=0.97,
     ),
-    "kr_rrn": _national(r"\d{6}-[1-8]\d{6}", "kr.rrn", r"주민등록", alone=0.93),
+    "kr_rrn": _national(r"\d{6}-\d\d{6}", "kr.rrn", r"주민등록", alone=0.93),
     "mx_curp": _national(
         r"[A-Z]{4}\d{6}[HMX][A-Z]{5}[0-9A-Z]\d", "mx.curp", r"\bcurp\b", alone=0.95
     ),
@@ -148,8 +151,17 @@ def _find_named(pattern: re.Pattern[str], score: float, text: str) -> Iterator[H
         yield Hit(match.start("value"), match.end("value"), score)
 
 
+_FEW_DIGITS = frozenset({"in_pan"})
+
 NUMBER_DETECTORS: dict[str, Detector] = {
-    **{name: Detector("national_id", "digits", partial(find_national, name)) for name in NATIONAL},
+    **{
+        name: Detector(
+            "national_id",
+            "digit" if name in _FEW_DIGITS else "digits",
+            partial(find_national, name),
+        )
+        for name in NATIONAL
+    },
     "gb_nino": Detector("national_id", "digits", find_ninos),
     "driver_licence": Detector("driver_licence", "digits", partial(_find_named, _LICENCE, 0.85)),
     "passport": Detector("passport", "digits", partial(_find_named, _PASSPORT, 0.85)),

@@ -52,11 +52,11 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], float], ...] = tuple(
         ),
         # [12] Hauptstrasse 5
         (
-            rf"(?<!\w)(?:{_NUMBER} )?(?:{_PIECE} ){{0,2}}\w{{2,30}}{_JOINED} {_NUMBER}(?!\w){_TAIL}",
+            rf"(?<!\w)(?:{_NUMBER} (?:{_PIECE} ){{0,2}})?[A-ZÀ-Þ]\w{{1,30}}{_JOINED} {_NUMBER}(?!\w){_TAIL}",
             0.8,
         ),
         # 12 Hauptstrasse
-        (rf"(?<!\w){_NUMBER} (?:{_PIECE} ){{0,2}}\w{{2,30}}{_JOINED}(?!\w){_TAIL}", 0.75),
+        (rf"(?<!\w){_NUMBER} (?:{_PIECE} ){{0,2}}[A-ZÀ-Þ]\w{{1,30}}{_JOINED}(?!\w){_TAIL}", 0.75),
         # [12] Rua Nova 5, 12 [bis] Rue Nova
         (
             rf"(?<!\w)(?:{_NUMBER},? )?{_LEADING} (?:{_PIECE} ?){{1,5}},? {_NUMBER}(?!\w){_TAIL}",
@@ -67,7 +67,10 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], float], ...] = tuple(
             0.8,
         ),
         # 123 Vodní 45 Apt. 6: a number, capitalised words, a number, and a unit or a code
-        (rf"(?<![\w.,-])\d{{1,5}} (?:{WORD} ){{1,3}}{_NUMBER}(?!\w){_TAIL}", 0.65),
+        (
+            rf"(?<![\w.,-])\d{{1,5}} (?:(?![A-Z]{{2,5}}\b){WORD} ){{1,3}}{_NUMBER}(?!\w){_TAIL}",
+            0.65,
+        ),
         (rf"(?<![\w.,-])\d{{1,5}} (?:{_PIECE} ){{1,4}}(?:{_NUMBER})?{_UNIT}{_TAIL}", 0.75),
         (rf"(?i:\bP\.? ?O\.? ?Box )\d{{1,6}}{_TAIL}", 0.85),
         (
