@@ -7,7 +7,7 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from jsonschema import Draft202012Validator
+import jsonschema
 
 from freehold.cli.looks import look_at
 from freehold.cli.main import main
@@ -84,7 +84,7 @@ def test_json_is_one_object_of_the_published_shape_without_values(
         assert main(["data", "scrub", "rows.jsonl", "--json", *words]) == 0
         text = printed(capsys)
         shape = json.loads(text)
-        Draft202012Validator(SCRUB_SCHEMA).validate(shape)
+        jsonschema.validate(shape, SCRUB_SCHEMA)
         assert not [value for value in SECRETS if value in text]
     assert shape["dropped"] == {"holds personal data: card": 1}
     assert shape["written"] == "rows.scrubbed.jsonl"

@@ -100,8 +100,13 @@ def test_only_the_kinds_that_are_asked_for_are_found() -> None:
     assert [s.kind for s in further(text)] == ["email"]
 
 
+
+def _span(start: int, length: int, kind: PersonalKind, score: float) -> Found:
+    return Found(start, start + length, kind, score, "x")
+
+
 SPANS = st.builds(
-    lambda start, length, kind, score: Found(start, start + length, kind, score, "x"),
+    _span,
     st.integers(0, 60),
     st.integers(1, 20),
     st.sampled_from(KINDS),

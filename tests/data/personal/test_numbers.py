@@ -1,9 +1,8 @@
-"""National numbers, telephones, licences and passports."""
+"""National numbers, telephones, licences and passports; the good numbers are examples of python-stdnum."""
 
 from __future__ import annotations
 
 import pytest
-from stdnum import get_cc_module  # noqa: F401 - the package is the oracle of the numbers below
 
 from freehold.data.personal.find import find_personal
 from freehold.data.personal.numbers import NATIONAL, is_national

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import NamedTuple
 
 import pytest
 
@@ -13,7 +13,8 @@ from freehold.data.personal.find import finder
 from freehold.data.personal.presidio import Recognised, by_presidio, open_analyzer
 
 
-class Recognition(NamedTuple):
+@dataclass
+class Recognition:
     entity_type: str
     start: int
     end: int
