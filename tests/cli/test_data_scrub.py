@@ -6,8 +6,8 @@ import json
 from itertools import product
 from pathlib import Path
 
-import pytest
 import jsonschema
+import pytest
 
 from freehold.cli.looks import look_at
 from freehold.cli.main import main

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from freehold.core.sections import PersonalKind
-from freehold.data.personal.find import DETECTORS, detectors_of, find_personal, finder, settle
+from freehold.data.personal.find import DETECTORS, find_personal, finder, settle
 from freehold.data.personal.records import DEFAULT_KINDS, KINDS, ON_REQUEST, Found
 
 
@@ -89,8 +89,6 @@ def test_a_date_or_a_place_is_reported_only_on_request() -> None:
 
 def test_every_kind_has_a_detector_and_every_detector_a_kind() -> None:
     assert {detector.kind for detector in DETECTORS.values()} == set(KINDS)
-    assert set(detectors_of(KINDS)) == set(DETECTORS)
-    assert list(detectors_of(["iban"])) == ["iban"]
 
 
 def test_only_the_kinds_that_are_asked_for_are_found() -> None:
@@ -98,7 +96,6 @@ def test_only_the_kinds_that_are_asked_for_are_found() -> None:
     assert [s.kind for s in finder(["phone"])(text)] == ["phone"]
     further = finder(["email"], further=lambda _: [Found(0, 4, "name", 0.9, "other")])
     assert [s.kind for s in further(text)] == ["email"]
-
 
 
 def _span(start: int, length: int, kind: PersonalKind, score: float) -> Found:

@@ -127,7 +127,7 @@ def _out(session: Session, reading: Reading, given: str | None) -> Path:
         raise UsageError(
             "USE-007",
             f"{_name(path, session)} is a file that is read; it is never written into",
-            help=f"{session.again} --out {stem}.clean.jsonl",
+            help=f"freehold data scrub{_argument(session)} --as mask --out {stem}.clean.jsonl",
         )
     if path.exists() and not session.invocation.has("yes") and not _is_own(path):
         raise UsageError(

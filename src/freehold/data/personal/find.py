@@ -8,7 +8,7 @@ is part of the address.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from freehold.core.sections import PersonalKind
@@ -173,9 +173,3 @@ def settle(spans: Sequence[Found]) -> tuple[Found, ...]:
         if all(span.end <= other.start or span.start >= other.end for other in kept):
             kept.append(span)
     return tuple(sorted(kept))
-
-
-def detectors_of(kinds: Iterable[PersonalKind]) -> Iterator[str]:
-    """Yield the names of the detectors that find these kinds."""
-    wanted = frozenset(kinds)
-    return (name for name, detector in DETECTORS.items() if detector.kind in wanted)

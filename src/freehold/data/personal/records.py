@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, TypeAlias, get_args
 
 from freehold.core.record import Record
@@ -69,14 +69,6 @@ class Finding(Record):
     row: int
     field: str
     spans: tuple[Span, ...]
-
-    @property
-    def kinds(self) -> Mapping[str, int]:
-        """How often each kind occurs."""
-        counts: dict[str, int] = {}
-        for span in self.spans:
-            counts[span.kind] = counts.get(span.kind, 0) + 1
-        return counts
 
 
 def follows(text: str, start: int, words: re.Pattern[str], *, within: int = _WORD_BEFORE) -> bool:
