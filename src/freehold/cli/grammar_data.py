@@ -8,7 +8,7 @@ SYNTH_METHODS = ("self_instruct", "documents", "paraphrase", "counterexamples", 
 NOISE_KINDS = ("typos", "casing", "ocr", "spacing")
 JUDGES = ("teacher", "best", "none")
 
-_OUT = Flag(("--out",), "write the new rows to FILE", kind="text", value="FILE", completes="file")
+_OUT = Flag(("--out",), "write to FILE", kind="text", value="FILE", completes="file")
 _COUNT = Flag(("--count",), "how many new rows are wanted", kind="count", value="N")
 
 DATA_VERBS: tuple[Verb, ...] = (
@@ -85,8 +85,32 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data scrub",
         arguments="[FILE]",
         summary="find personal data and secrets; mask, replace or drop them",
-        about="Reports personal data and secrets; with --as writes a new file without them.",
-        examples=(("freehold data scrub", "what is there"),),
+        about="Reports personal data and secrets of FILE (of task.yaml where it is left out) by kind and row,\n"
+        "never their values. With --as mask, surrogate or drop it writes a new file without them; FILE\n"
+        "itself is never changed. The same value gets the same stand-in in every row and file.",
+        examples=(
+            ("freehold data scrub", "what is there"),
+            ("freehold data scrub --as mask", "<EMAIL>, <NAME>, ... in a new file"),
+            ("freehold data scrub tickets.csv --as surrogate --kinds email,phone", "stand-ins"),
+            ("freehold data scrub --kinds all --json", "every kind and every place, for programs"),
+        ),
+        flags=(
+            Flag(
+                ("--as",),
+                "report, mask, surrogate or drop the row (report)",
+                kind="choice",
+                value="HOW",
+                choices=("report", "mask", "surrogate", "drop"),
+            ),
+            Flag(("--kinds",), "only these kinds, or all of them", kind="text", value="A,B|all"),
+            _OUT,
+            Flag(
+                ("--presidio",),
+                "find names and places also with an installed spaCy pipeline",
+                kind="text",
+                value="PIPELINE",
+            ),
+        ),
         at_least=0,
         at_most=1,
         completes="file",

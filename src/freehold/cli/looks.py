@@ -6,7 +6,7 @@ and lines for the terminal. One that needs more than a few seconds bounds its wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +16,7 @@ from freehold.core.errors import Problem
 
 if TYPE_CHECKING:
     from freehold.cli.session import Session
+    from freehold.core.snapshot import Example
     from freehold.ladder.prepare import Prepared
 
 
@@ -75,7 +76,57 @@ def _terms(prepared: Prepared, session: Session) -> Seen:
     )
 
 
+_MOST_ROWS = 20_000
+_MOST_CHARACTERS = 5_000_000
+
+
+def look_at_personal(prepared: Prepared, session: Session) -> Seen:
+    """Count personal data and secrets by kind, with their rows and without their values.
+
+    At most 20,000 rows or five million characters are looked at; `rows` says how many were.
+    """
+    from freehold.data.personal.find import finder
+    from freehold.data.personal.scrub import spans_of
+    from freehold.data.personal.tally import tally
+    from freehold.report.personal import counts_text
+
+    examples = _first(prepared.reading.examples)
+    find = finder()
+    spans = [spans_of(example, find) for example in examples]
+    counts = tally(examples, spans)
+    rows = sum(bool(found) for found in spans)
+    part = "" if len(examples) == len(prepared.reading.examples) else "first "
+    secret = tuple(count for count in counts if count.kind in {"secret", "password"})
+    other = tuple(count for count in counts if count not in secret)
+    argument = session.invocation.argument
+    command = "freehold data scrub" if argument is None else f"freehold data scrub {argument}"
+    problems: list[Problem] = []
+    for code, name, found in (("DAT-070", "personal data", other), ("DAT-071", "secrets", secret)):
+        if found:
+            message = f"the {part}{len(examples):,} rows hold {name}: {counts_text(found)}"
+            first = found[0].first_rows[0]
+            first = f"row {first}" if first.isdigit() else first
+            help_ = f"{command}   names the rows, such as {first}"
+            problems.append(Problem(code=code, message=message, level="warning", help=help_))
+    figures: dict[str, JsonValue] = {
+        "looked_at": len(examples),
+        "rows": rows,
+        "kinds": {count.kind: {"spans": count.spans, "rows": count.rows} for count in counts},
+    }
+    return Seen(problems=tuple(problems), figures=figures)
+
+
+def _first(examples: Sequence[Example]) -> Sequence[Example]:
+    characters = 0
+    for place, example in enumerate(examples):
+        characters += len(example.input) + len(example.context or "")
+        if place >= _MOST_ROWS or characters > _MOST_CHARACTERS:
+            return examples[: max(1, place)]
+    return examples
+
+
 LOOKS: Mapping[str, Look] = {
+    "personal": look_at_personal,
     "synthetic": _synthetic,
     "terms": _terms,
 }

@@ -137,3 +137,48 @@ AUGMENT_SCHEMA: Mapping[str, JsonValue] = {
         }
     ),
 }
+
+_SPAN: JsonValue = {
+    **_object(
+        {
+            "kind": _TEXT,
+            "start": _COUNT,
+            "end": _COUNT,
+            "value_digest": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+            "score": _SHARE,
+            "detector": _TEXT,
+        }
+    ),
+    "additionalProperties": False,
+}
+_KIND: JsonValue = {
+    **_object({"spans": _COUNT, "rows": _COUNT, "fields": {"type": "array", "items": _TEXT}})
+}
+SCRUB_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold data scrub --json` prints: places and keyed digests, never a value",
+    **_object(
+        {
+            "files": {"type": "array", "items": _TEXT},
+            "as": {"enum": ["report", "mask", "surrogate", "drop"]},
+            "rows": _COUNT,
+            "rows_with": _COUNT,
+            "rows_changed": _COUNT,
+            "dropped": _COUNTS,
+            "kinds": {"type": "object", "additionalProperties": _KIND},
+            "findings": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "source": _TEXT,
+                        "row": _COUNT,
+                        "field": _TEXT,
+                        "spans": {"type": "array", "items": _SPAN},
+                    }
+                ),
+            },
+            "findings_left_out": _COUNT,
+            "written": _TEXT_OR_NULL,
+        }
+    ),
+}

@@ -188,6 +188,17 @@ CODES: Mapping[str, str] = {
     " hand; the history of a version control keeps earlier versions too.",
     "DAT-087": "task.yaml cannot be changed without changing what it means. Nothing was written; add the line by hand.",
     "DAT-088": "An erasure was begun and not finished. The same command goes on with it.",
+    "DAT-070": "Some rows hold personal data, such as mail addresses or names. A model can learn them by heart"
+    " and say them to anyone. `freehold data scrub` shows them by kind and row; `data.scrub` in task.yaml"
+    " masks or replaces them whenever the rows are read.",
+    "DAT-071": "Some rows hold keys, tokens or passwords. Take them out of the rows, and have them changed where"
+    " they are in use: whoever had the file had them.",
+    "DAT-072": "There are more different values of one kind than there are stand-ins that keep its form, for"
+    " example telephone numbers in the range that is kept for stories. Mask that kind instead.",
+    "DAT-073": "Presidio, or the spaCy pipeline that `data.names_model` or `--presidio` names, is not installed."
+    " Freehold downloads neither. Without them names and places are found by its own rules.",
+    "DAT-074": "The file .freehold/personal.key, with which stand-ins are drawn, can be read by others, or is"
+    " damaged. Whoever has it and the data can tell who stands behind a stand-in.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

@@ -56,6 +56,33 @@ MetricName: TypeAlias = Literal[
     "regex",
     "python",
 ]
+PersonalKind: TypeAlias = Literal[
+    "email",
+    "phone",
+    "card",
+    "iban",
+    "national_id",
+    "driver_licence",
+    "passport",
+    "ip",
+    "mac",
+    "secret",
+    "password",
+    "crypto",
+    "birth_date",
+    "age",
+    "name",
+    "address",
+    "url",
+    "postcode",
+    "organisation",
+    "title",
+    "date",
+    "place",
+    "nationality",
+]
+"""What personal data and secrets are called; docs/personal.md says what each one finds."""
+Treatment: TypeAlias = Literal["mask", "surrogate", "drop"]
 
 
 class Bar(Record):
@@ -144,6 +171,9 @@ class DataSection(Record):
     `sample` is how many rows to draw of more than can be held in memory; left out, all are read.
     `licence` and `consent` are the terms of the rows: one text for all files, or one for each by name.
     A row's own column of that name wins.
+    `scrub` says what becomes of personal data whenever the examples are read: a list of kinds to
+    mask, or a map from a kind to mask, surrogate or drop. `names_model` is an installed spaCy pipeline
+    with which Presidio finds names, places and addresses; left out, the bundled rules find them.
     """
 
     examples: str | tuple[str, ...]
@@ -159,6 +189,15 @@ class DataSection(Record):
     slices: tuple[str | Slice, ...] = ()
     licence: str | dict[str, str] | None = None
     consent: str | dict[str, str] | None = None
+    scrub: tuple[PersonalKind, ...] | dict[PersonalKind, Treatment] = ()
+    names_model: str | None = None
+
+    @property
+    def treatments(self) -> dict[PersonalKind, Treatment]:
+        """What becomes of each kind that `scrub` names; a kind of a list is masked."""
+        if isinstance(self.scrub, dict):
+            return self.scrub
+        return dict.fromkeys(self.scrub, "mask")
 
 
 class BaseModelSpec(Record):

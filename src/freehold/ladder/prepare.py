@@ -20,6 +20,8 @@ from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
 from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
+from freehold.data.personal.reading import scrub_readings, scrubber_of
+from freehold.data.personal.scrub import Scrubber
 from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
@@ -101,17 +103,28 @@ def prepare(
     reading = with_terms(reading, licence=section.licence, consent=section.consent)
     if test is not None:
         test = with_terms(test, licence=section.licence, consent=section.consent)
+    synthetic = _synthetic(section, root)
+    scrubber = scrubber_of(section, project=root)
+    scrubbed: tuple[str, ...] = ()
+    if scrubber is not None:
+        given = [one for one in (reading, test, synthetic) if one is not None]
+        clean = scrub_readings(tuple(given), scrubber)
+        left = iter(clean.readings)
+        reading = next(left)
+        test = next(left) if test is not None else None
+        synthetic = next(left) if synthetic is not None else None
+        scrubbed = clean.notes
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(
         reading,
         spec=section.split,
         test=test,
-        synthetic=_synthetic(section, root),
+        synthetic=synthetic,
         synthetic_share=section.synthetic_share,
     )
     if limit is not None:
         snapshot = _limited(snapshot, limit)
-    passages = _passages(task_file, root)
+    passages = _passages(task_file, root, scrubber)
     preferred = _preferences(section.preferences, root)
     task = _task(task_file, detected, root).model_copy(
         update={
@@ -134,7 +147,11 @@ def prepare(
         reading=reading,
         detected=detected,
         problems=problems,
-        notes=(*(problem.message for problem in problems), *_synthetic_note(snapshot)),
+        notes=(
+            *(problem.message for problem in problems),
+            *_synthetic_note(snapshot),
+            *scrubbed,
+        ),
         passages=passages,
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
@@ -226,11 +243,21 @@ def _synthetic_note(snapshot: Snapshot) -> tuple[str, ...]:
     return (share.sentence,) if share.rows else ()
 
 
-def _passages(task_file: TaskFile, root: Path) -> tuple[Passage, ...]:
+def _passages(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> tuple[Passage, ...]:
     if task_file.data.documents is None:
         return ()
     size = task_file.ladder.retrieve.chunk
     documents = read_documents(root / task_file.data.documents)
+    if scrubber is not None:
+        documents = tuple(
+            document.model_copy(
+                update={
+                    "title": scrubber.text(document.title),
+                    "text": scrubber.text(document.text),
+                }
+            )
+            for document in documents
+        )
     return tuple(passage for document in documents for passage in chunk(document, size_chars=size))
 
 
