@@ -100,7 +100,7 @@ def _build_tfidf(tools: Tools) -> Built:
 
     texts = [text_of(example) for example in tools.train.examples]
     vectorizer = cast(Any, TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True))
-    head, labels = _fit_head(vectorizer.fit_transform(texts), _labels(tools), TFIDF_C)
+    head, labels = fit_head(vectorizer.fit_transform(texts), _labels(tools), TFIDF_C)
     vocabulary = {word: int(index) for word, index in vectorizer.vocabulary_.items()}
     arrays = {"idf": vectorizer.idf_, **head}
     return Built(
@@ -133,7 +133,7 @@ def _load_tfidf(files: Files, tools: Tools) -> Predictor:
 
 def _build_embedding(tools: Tools) -> Built:
     vectors, seconds = tools.embed_kept([text_of(example) for example in tools.train.examples])
-    head, labels = _fit_head(vectors, _labels(tools), EMBEDDING_C)
+    head, labels = fit_head(vectors, _labels(tools), EMBEDDING_C)
     files = {
         "labels.json": json.dumps(labels, ensure_ascii=False).encode(),
         "head.npz": pack_arrays(head),
@@ -215,7 +215,7 @@ def _labels(tools: Tools) -> list[str]:
     return [str(example.target) for example in tools.train.examples]
 
 
-def _fit_head(
+def fit_head(
     features: Any, labels: list[str], inverse_penalty: float
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """Fit multinomial logistic regression; one weight row per label, also when there are two."""
@@ -239,6 +239,13 @@ def _linear(
 ) -> list[JsonValue]:
     best = (np.asarray(scores) + head["bias"]).argmax(axis=1)
     return [labels[int(index)] for index in best]
+
+
+def head_probabilities(features: Any, head: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return the probability of each label of a fitted head for each row, [rows, labels]."""
+    scores = np.asarray(features @ head["weights"].T, dtype=np.float64) + head["bias"]
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any] | Floats]) -> bytes:
