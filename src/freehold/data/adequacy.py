@@ -212,7 +212,9 @@ def _fitted(sizes_S: Floats, errors_BS: Floats, *, rows: int) -> tuple[Floats, F
     For each exponent of a grid, floor and scale are least squares under floor >= 0 and scale >= 0, which
     has a closed form: where one of them would be negative it is 0. The best exponent is kept.
     """
-    weights_S = rows / np.maximum(errors_BS.mean(axis=0) * (1 - errors_BS.mean(axis=0)), 0.25 / rows)
+    weights_S = rows / np.maximum(
+        errors_BS.mean(axis=0) * (1 - errors_BS.mean(axis=0)), 0.25 / rows
+    )
     powers_GS = sizes_S[None, :] ** -_EXPONENTS_G[:, None]
     w, wx = weights_S.sum(), powers_GS @ weights_S
     wxx = (powers_GS**2) @ weights_S
@@ -298,7 +300,9 @@ def mcnemar_power(rows: int, difference: float, *, disagreement: float, confiden
     wins = 0.5 + difference / (2 * disagreement) if disagreement > 0 else 0.5
     spread = 6 * math.sqrt(rows * disagreement * (1 - disagreement)) + 6
     middle = rows * disagreement
-    counts = np.arange(max(0, math.floor(middle - spread)), min(rows, math.ceil(middle + spread)) + 1)
+    counts = np.arange(
+        max(0, math.floor(middle - spread)), min(rows, math.ceil(middle + spread)) + 1
+    )
     alpha = 1.0 - confidence
     # The largest number of losses that is still significant: twice its lower tail is at most alpha.
     critical = law.ppf(alpha / 2, counts, 0.5)
@@ -318,9 +322,7 @@ class _Binomial:
     def ppf(self, q: float, n: NDArray[np.intp], p: float) -> Floats: ...
 
 
-def rows_for_difference(
-    difference: float, *, disagreement: float, confidence: float = 0.95
-) -> int:
+def rows_for_difference(difference: float, *, disagreement: float, confidence: float = 0.95) -> int:
     """Return about how many paired test rows show a difference with a power of 0.8.
 
     (z_a sqrt(d) + z_b sqrt(d - D^2))^2 / D^2, Connor (1987), Biometrics 43, 207-211.

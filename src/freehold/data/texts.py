@@ -29,7 +29,9 @@ REFUSAL_WITHIN = 200
 _SAYS_NOTHING = frozenset(
     {"n/a", "na", "nan", "null", "none", "nil", "tbd", "todo", "undefined", "unknown", "test", "[]"}
 ) | frozenset({"{}", "[deleted]", "[removed]", "#n/a", "lorem ipsum", "xxx", "empty", "[redacted]"})
-_CUT_MARK = re.compile(r"(?:\[(?:truncated|cut|\.\.\.)\]|<truncated>|\(truncated\)|…|\.\.\.)\s*$", re.I)
+_CUT_MARK = re.compile(
+    r"(?:\[(?:truncated|cut|\.\.\.)\]|<truncated>|\(truncated\)|…|\.\.\.)\s*$", re.I
+)
 _REPLACED = re.compile("\ufffd|(?<=[a-z])\\?(?=[a-z]{2})")
 _TWICE_ENCODED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]{1,3}")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,5}|#x[0-9a-f]{2,4});", re.I)
@@ -133,7 +135,9 @@ def _ends_early(text: str) -> bool:
         json.loads(text)
     except json.JSONDecodeError as error:
         opened = text[0] == "{" and len(text) > 1 and text[1:].lstrip()[:1] in ('"', "}")
-        is_list = text[0] == "[" and len(text) > 1 and text[1:].lstrip()[:1] in tuple('"{[-0123456789')
+        is_list = (
+            text[0] == "[" and len(text) > 1 and text[1:].lstrip()[:1] in tuple('"{[-0123456789')
+        )
         at_the_end = error.pos >= len(text) or error.msg.startswith("Unterminated string")
         return (opened or is_list) and at_the_end
     except RecursionError:
@@ -213,9 +217,15 @@ def _damage(text: str) -> dict[str, str]:
     ):
         match = pattern.search(text)
         if match:
-            signs[kind] = match.group().encode("unicode_escape").decode() if kind == "control characters" else match.group()
+            signs[kind] = (
+                match.group().encode("unicode_escape").decode()
+                if kind == "control characters"
+                else match.group()
+            )
     if not text.isascii():
-        twice = next((m.group() for m in _TWICE_ENCODED.finditer(text) if _decodes(m.group())), None)
+        twice = next(
+            (m.group() for m in _TWICE_ENCODED.finditer(text) if _decodes(m.group())), None
+        )
         if twice is not None:
             signs["letters encoded twice"] = twice
     return signs
@@ -268,7 +278,9 @@ def mixed_answers(examples: Sequence[Example]) -> Problem | None:
         return None
     forms: dict[str, list[Example]] = {}
     for example, text in _answers(examples):
-        forms.setdefault(_form(text, is_value=not isinstance(example.target, str)), []).append(example)
+        forms.setdefault(_form(text, is_value=not isinstance(example.target, str)), []).append(
+            example
+        )
     if len(forms) < 2:
         return None
     main, *others = sorted(forms, key=lambda form: (-len(forms[form]), form))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -226,7 +227,10 @@ def fit_head(
         zeros = np.zeros((1, features.shape[1]), np.float32)
         return {"weights": zeros, "bias": np.zeros(1, np.float32)}, known
     model = cast(Any, LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS))
-    model.fit(features, labels)
+    with warnings.catch_warnings():
+        # Few rows for many labels: scikit-learn wonders whether the labels are numbers. They are names.
+        warnings.filterwarnings("ignore", message="The number of unique classes")
+        model.fit(features, labels)
     weights, bias = model.coef_, model.intercept_
     if len(known) == 2:
         weights, bias = np.vstack([-weights, weights]), np.concatenate([-bias, bias])
