@@ -6,31 +6,24 @@ and lines for the terminal. One that needs more than a few seconds bounds its wo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from pydantic import JsonValue
-
-from freehold.core.errors import Problem
+from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
+from freehold.cli.seen import Look, Seen
 
 if TYPE_CHECKING:
     from freehold.cli.session import Session
     from freehold.ladder.prepare import Prepared
 
+__all__ = ["LOOKS", "Look", "Seen", "look_at"]
 
-@dataclass(frozen=True)
-class Seen:
-    """What a look saw. `figures` stand under the look's name in `check --json`."""
-
-    problems: tuple[Problem, ...] = ()
-    figures: Mapping[str, JsonValue] = field(default_factory=dict[str, JsonValue])
-    lines: tuple[str, ...] = ()
-
-
-Look: TypeAlias = Callable[["Prepared", "Session"], Seen]
-
-LOOKS: Mapping[str, Look] = {}
+LOOKS: Mapping[str, Look] = {
+    "adequacy": adequacy,
+    "labels": labels,
+    "poisoning": poisoning,
+    "texts": texts,
+}
 
 
 def look_at(prepared: Prepared, session: Session) -> dict[str, Seen]:

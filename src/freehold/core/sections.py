@@ -115,7 +115,12 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `traffic` is a file of inputs as they come in, to compare the test split with. `source_column` names the
+    column that says who gave a row (left out: the file), and `most_rows_of_a_source` caps what one of them
+    may give.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
@@ -124,6 +129,9 @@ class DataSection(Record):
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()
+    traffic: str | None = None
+    source_column: str | None = None
+    most_rows_of_a_source: AtLeastOne | None = None
 
 
 class BaseModelSpec(Record):

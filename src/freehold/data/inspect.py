@@ -15,6 +15,7 @@ from freehold.data.duplicates import question_key
 from freehold.data.findings import answer_of, counted, everything_in, listed, warning
 from freehold.data.read import drops_as_causes
 from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, REPEATS_TEST
+from freehold.data.sources import BEYOND_THE_CAP, rows_beyond_caps
 
 FEW_TRAIN_ROWS = 5
 SETTLED_POINTS = 2.0
@@ -81,6 +82,7 @@ def inspect(
         _repeats(snapshot, len(everything)),
         _too_long(everything, count_tokens, longest_tokens),
         _left_out(snapshot),
+        rows_beyond_caps(snapshot),
     )
     return tuple(problem for problem in found if problem is not None)
 
@@ -113,7 +115,7 @@ def _leaks(snapshot: Snapshot) -> Problem | None:
 
 
 def _left_out(snapshot: Snapshot) -> Problem | None:
-    drops = tuple(d for d in snapshot.drops if d.reason not in _LEAKS)
+    drops = tuple(d for d in snapshot.drops if d.reason not in (*_LEAKS, BEYOND_THE_CAP))
     if not drops:
         return None
     return Problem(

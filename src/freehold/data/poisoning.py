@@ -412,16 +412,18 @@ def _contradiction(texts: _Texts, family: _Family) -> float:
     labelled = [row for row in sorted(family.rows) if texts.labels[row] == family.label]
     dropped = np.array([texts.number_of[token] for token in (_EVERY_ROW, *sorted(family.tokens))])
     own = [
-        _clearest_other(texts, row, family.label, dropped)
+        _clearest_other(texts, row, label=family.label, dropped=dropped)
         for row in texts.some(labelled, _ROWS_COMPARED)
     ]
     rows = texts.rows_of_other_labels(family.label)
-    others = np.sort([_clearest_other(texts, row, family.label, dropped) for row in rows])
+    others = np.sort(
+        [_clearest_other(texts, row, label=family.label, dropped=dropped) for row in rows]
+    )
     below = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
     return float(np.mean(below)) / (2 * max(1, len(others)))
 
 
-def _clearest_other(texts: _Texts, row: int, label: str, dropped: NDArray[np.intp]) -> float:
+def _clearest_other(texts: _Texts, row: int, *, label: str, dropped: NDArray[np.intp]) -> float:
     """Return the largest log-odds that a row's text gives to any label but `label`, the row itself left out."""
     tokens = np.setdiff1d(texts.numbers[row], dropped)
     with_KT = texts.seen_with[:, tokens].astype(np.float64)

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from freehold.core.errors import Problem
 from freehold.core.snapshot import Example
@@ -32,7 +32,6 @@ _SAYS_NOTHING = frozenset(
 _CUT_MARK = re.compile(
     r"(?:\[(?:truncated|cut|\.\.\.)\]|<truncated>|\(truncated\)|…|\.\.\.)\s*$", re.I
 )
-_REPLACED = re.compile("\ufffd|(?<=[a-z])\\?(?=[a-z]{2})")
 _TWICE_ENCODED = re.compile("[\u00c2-\u00f4][\u0080-\u00bf\u0152-\u2122]{1,3}")
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|apos|#\d{2,5}|#x[0-9a-f]{2,4});", re.I)
 _ESCAPE = re.compile(r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|(?<=\w)\\n(?=\w|\\n|\s)")
@@ -327,11 +326,11 @@ def constant_edges(examples: Sequence[Example]) -> tuple[Problem | None, ...]:
     found: list[Problem | None] = []
     for what, texts in kinds:
         for verb, edge in (("begin", common_beginning(texts)), ("end", _common_ending(texts))):
-            found.append(_edge(what, verb, edge, texts) if edge else None)
+            found.append(_edge(what, verb, edge, texts=texts) if edge else None)
     return tuple(found)
 
 
-def _edge(what: str, verb: str, edge: str, texts: Sequence[str]) -> Problem:
+def _edge(what: str, verb: str, edge: str, *, texts: Sequence[str]) -> Problem:
     has = str.startswith if verb == "begin" else str.endswith
     rows = sum(has(text, edge) for text in texts)
     shown = edge if len(edge) <= 60 else edge[:59] + "…"
@@ -398,13 +397,3 @@ def _begins(found: Sequence[Example]) -> str:
 
 def _end(found: Sequence[Example]) -> str:
     return "ends" if len(found) == 1 else "end"
-
-
-CHECKS: Mapping[str, Callable[[Sequence[Example]], Problem | None]] = {
-    "cut": cut_texts,
-    "unfinished JSON": unfinished_json,
-    "says nothing": texts_that_say_nothing,
-    "damaged letters": damaged_letters,
-    "refusals": refusals,
-    "mixed answers": mixed_answers,
-}

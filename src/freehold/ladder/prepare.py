@@ -23,6 +23,7 @@ from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
+from freehold.data.sources import within_caps
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -78,7 +79,12 @@ def prepare(
         DataError: the examples cannot be used.
     """
     section = task_file.data
-    reading = read(section.examples, columns=section.columns, root=root, stdin=stdin)
+    reading = within_caps(
+        read(section.examples, columns=section.columns, root=root, stdin=stdin),
+        most=section.most_rows_of_a_source,
+        column=section.source_column,
+        seed=section.split.seed,
+    )
     test = (
         read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
     )
