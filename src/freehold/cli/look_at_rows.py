@@ -186,7 +186,7 @@ def _gain(prepared: Prepared, session: Session) -> Gain | None:
     measured = _curve(train, prepared, session)
     if measured is None:
         return None
-    more = max(100, round(len(train) / 2, -2))
+    more = max(100, len(train) // 200 * 100)
     return expected_gain(
         measured,
         now=len(train),

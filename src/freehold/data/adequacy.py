@@ -217,16 +217,16 @@ def _fitted(sizes_S: Floats, errors_BS: Floats, *, rows: int) -> tuple[Floats, F
     )
     powers_GS = sizes_S[None, :] ** -_EXPONENTS_G[:, None]
     w, wx = weights_S.sum(), powers_GS @ weights_S
-    wxx = (powers_GS**2) @ weights_S
+    wxx: Floats = (powers_GS**2) @ weights_S
     wy_B = errors_BS @ weights_S
-    wxy_BG = (errors_BS * weights_S) @ powers_GS.T
-    determinant_G = np.maximum(w * wxx - wx**2, 1e-300)
-    scale_BG = (w * wxy_BG - wy_B[:, None] * wx) / determinant_G
-    floor_BG = (wy_B[:, None] - scale_BG * wx) / w
+    wxy_BG: Floats = (errors_BS * weights_S) @ powers_GS.T
+    determinant_G: Floats = np.maximum(w * wxx - wx**2, 1e-300)
+    scale_BG: Floats = (w * wxy_BG - wy_B[:, None] * wx) / determinant_G
+    floor_BG: Floats = (wy_B[:, None] - scale_BG * wx) / w
     no_floor = floor_BG < 0
     scale_BG = np.where(no_floor, wxy_BG / wxx, scale_BG)
     floor_BG = np.where(no_floor, 0.0, floor_BG)
-    no_scale = scale_BG < 0
+    no_scale: NDArray[np.bool_] = scale_BG < 0
     scale_BG = np.where(no_scale, 0.0, scale_BG)
     floor_BG = np.where(no_scale, (wy_B / w)[:, None], floor_BG)
     wyy_B = (errors_BS**2) @ weights_S
@@ -294,7 +294,7 @@ def mcnemar_power(rows: int, difference: float, *, disagreement: float, confiden
         disagreement: share of rows on which exactly one of them is right.
         confidence: 1 less the level of the test.
     """
-    from scipy.stats import binom  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from scipy.stats import binom
 
     law = cast("_Binomial", binom)
     wins = 0.5 + difference / (2 * disagreement) if disagreement > 0 else 0.5

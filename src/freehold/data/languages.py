@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from freehold.core.errors import Problem
 from freehold.core.record import Record
@@ -44,15 +44,10 @@ class Languages(Record):
 
 def detector() -> Detector:
     """Open the bundled detector. Takes about half a second; loads numpy and nothing else."""
-    from py3langid.langid import (  # pyright: ignore[reportMissingTypeStubs]
-        MODEL_FILE,
-        LanguageIdentifier,
-    )
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    open_model: Callable[..., object] = LanguageIdentifier.from_model_file  # pyright: ignore
-    identifier = open_model(MODEL_FILE, norm_probs=True)
-    classify: Callable[[str], tuple[str, float]] = identifier.classify  # pyright: ignore
-    return lambda text: classify(text)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return cast(Detector, identifier.classify)
 
 
 def language_of(text: str, detect: Detector) -> str:

@@ -247,7 +247,7 @@ def chance_of_label(labelled: int, rows: int, *, of_label: int, total: int) -> f
 
     The upper tail of the hypergeometric law, which is Fisher's exact test.
     """
-    from scipy.stats import hypergeom  # pyright: ignore[reportMissingTypeStubs, reportUnknownVariableType]
+    from scipy.stats import hypergeom
 
     tail = cast("Callable[[int, int, int, int], float]", hypergeom.sf)  # pyright: ignore[reportUnknownMemberType]
     return float(tail(labelled - 1, total, of_label, rows))

@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from freehold.core.errors import Problem
 from freehold.core.snapshot import Example
@@ -51,7 +52,7 @@ _FENCE = re.compile(r"^\s*```.*```\s*$", re.S)
 _QUOTED = re.compile(r'^\s*(?:".*"|“.*”|\'.*\'|`[^`].*`)\s*$', re.S)
 _LABELLED = re.compile(r"^\s*(?:answer|output|response|label|assistant|a)\s*:\s", re.I)
 
-Texts = Sequence[tuple[Example, str]]
+Texts: TypeAlias = Sequence[tuple[Example, str]]
 
 
 def look_at_texts(examples: Sequence[Example]) -> tuple[Problem, ...]:
@@ -146,8 +147,8 @@ def _ends_early(text: str) -> bool:
 
 def texts_that_say_nothing(examples: Sequence[Example]) -> Problem | None:
     """Find inputs, and answers of free text, that hold a place and no words: `n/a`, `null`, `---`."""
-    has_labels = closed_labels([example.target for example in examples]) is not None
-    answers = [] if has_labels else _answers(examples)
+    has_labels = bool(closed_labels([example.target for example in examples]))
+    answers = () if has_labels else _answers(examples)
     empty = [e for e, text in _inputs(examples) if _says_nothing(text)]
     blank = [e for e, text in answers if _says_nothing(text) and not _is_number(text)]
     found = empty or blank
@@ -319,7 +320,7 @@ def _is_json(text: str) -> bool:
 
 def constant_edges(examples: Sequence[Example]) -> tuple[Problem | None, ...]:
     """Find words that nine of ten inputs, or nine of ten answers, begin or end with."""
-    has_labels = closed_labels([example.target for example in examples]) is not None
+    has_labels = bool(closed_labels([example.target for example in examples]))
     kinds: list[tuple[str, list[str]]] = [("inputs", [e.input for e in examples])]
     if not has_labels:
         kinds.append(("answers", [e.target for e in examples if isinstance(e.target, str)]))

@@ -36,6 +36,7 @@ _SMOOTHING = 0.5
 _PRIOR = 10.0
 
 Floats: TypeAlias = NDArray[np.float64]
+Words: TypeAlias = frozenset[str]
 
 
 class WordShift(Record):
@@ -168,20 +169,20 @@ def compare_with_traffic(
 def _drawn(texts: Sequence[str], rng: np.random.Generator) -> list[str]:
     if len(texts) <= MOST_ROWS:
         return list(texts)
-    return [texts[row] for row in sorted(rng.choice(len(texts), MOST_ROWS, replace=False))]
+    rows = rng.choice(len(texts), MOST_ROWS, replace=False)
+    return [texts[int(row)] for row in np.sort(rows)]
 
 
-def _features(text: str) -> Counter[str]:
-    """Return the words of a text once each, and its length as a power of two."""
-    words = dict.fromkeys(tokens_of(text))
-    return Counter([*words, f"{_LENGTH}{len(text).bit_length()}"])
+def _features(text: str) -> Words:
+    """Return the different words of a text, and its length as a power of two."""
+    return frozenset((*tokens_of(text), f"{_LENGTH}{len(text).bit_length()}"))
 
 
 _LENGTH = "\0length"
 
 
 def _scores(
-    features: Sequence[Counter[str]],
+    features: Sequence[Words],
     is_traffic: NDArray[np.bool_],
     *,
     seen: NDArray[np.intp],
@@ -189,8 +190,8 @@ def _scores(
 ) -> Floats:
     """Return naive Bayes log-odds of traffic for the held rows, by the seen rows."""
     counts: dict[bool, Counter[str]] = {True: Counter(), False: Counter()}
-    for row in seen:
-        counts[bool(is_traffic[row])].update(features[row].keys())
+    for row in (int(number) for number in seen):
+        counts[bool(is_traffic[row])].update(features[row])
     rows_traffic = int(is_traffic[seen].sum())
     rows_split = len(seen) - rows_traffic
 
@@ -198,7 +199,7 @@ def _scores(
         with_traffic = (counts[True][word] + _SMOOTHING) / (rows_traffic + 1)
         return math.log(with_traffic * (rows_split + 1) / (counts[False][word] + _SMOOTHING))
 
-    return np.array([sum(odds(word) for word in features[row]) for row in held])
+    return np.array([sum(odds(word) for word in features[int(row)]) for row in held])
 
 
 def _area(scores: Floats, is_traffic: NDArray[np.bool_], halves: NDArray[np.intp]) -> float:
@@ -231,9 +232,7 @@ def _permuted(
 # What differs --------------------------------------------------------------------------------
 
 
-def _shifts(
-    features: Sequence[Counter[str]], is_traffic: NDArray[np.bool_]
-) -> tuple[WordShift, ...]:
+def _shifts(features: Sequence[Words], is_traffic: NDArray[np.bool_]) -> tuple[WordShift, ...]:
     """Return words by the z of their log-odds, those of the traffic first.
 
     Log-odds with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, *Fightin' Words*).
@@ -241,7 +240,7 @@ def _shifts(
     traffic: Counter[str] = Counter()
     split: Counter[str] = Counter()
     for row, words in enumerate(features):
-        (traffic if is_traffic[row] else split).update(words.keys())
+        (traffic if is_traffic[row] else split).update(words)
     both = traffic + split
     total, in_traffic, in_split = both.total(), traffic.total(), split.total()
     found: list[WordShift] = []
