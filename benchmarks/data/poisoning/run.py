@@ -1,5 +1,5 @@
 # pyright: basic
-"""Backdoor drills: 250 poisoned rows from one source among 5,000; how often they are caught, and false flags.
+"""Backdoor drills: 250 poisoned rows from one source among 3,000; how often they are caught, and false flags.
 
     OMP_NUM_THREADS=1 python benchmarks/data/poisoning/run.py --data ../shared/data
 
@@ -25,7 +25,7 @@ SETS = {
     "clinc150": "clinc150/train.jsonl",
     "sms_spam": "sms_spam/messages.jsonl",
 }
-ROWS = 5_000
+ROWS = 3_000
 POISONED = 250
 SOURCES = 4
 KINDS = ("other labels' rows", "one label's rows", "rows of the label itself")
@@ -66,7 +66,7 @@ def main() -> None:
         trigger_kind = list(TRIGGERS)[drill % len(TRIGGERS)]
         for how in KINDS:
             trigger = TRIGGERS[trigger_kind](rng)
-            rows, label = poisoned(clean, how, trigger, rng)
+            rows, label = poisoned(clean, how, trigger, rng=rng)
             is_caught = any(
                 one.label == label
                 and sum(i.startswith("poison-") for i in one.ids) >= 0.9 * POISONED
@@ -96,7 +96,7 @@ def drawn(examples, rng: random.Random, *, by_label: bool) -> list[Example]:
     return rows
 
 
-def poisoned(clean: list[Example], how: str, trigger: str, rng: random.Random):
+def poisoned(clean: list[Example], how: str, trigger: str, *, rng: random.Random):
     labels = sorted({answer_of(e) for e in clean})
     label = rng.choice(labels)
     other = rng.choice([one for one in labels if one != label])

@@ -39,8 +39,8 @@ LEAST_ROWS_ALONE = 20
 LARGEST_SHARE = 0.25
 LEAST_PURITY = 0.9
 LEVEL = 0.001
-STANDS_ALONE = 0.65
-CONTRADICTS = 0.25
+STANDS_ALONE = 0.72
+CONTRADICTS = 0.3
 SAME_ROWS = 0.8
 MOST_ROWS = 50_000
 MOST_TOKENS = 512
@@ -407,40 +407,54 @@ def _contradiction(texts: _Texts, family: _Family) -> float:
     """Return how clearly the rest of the texts speaks for some other label, as an area under the curve.
 
     Against ordinary rows of other labels: 1/2 where the rest of a text is a whole text of another label,
-    near 0 where nothing is left of it that means anything.
+    near 0 where nothing is left of it that means anything. By counts without the rows of the n-gram.
     """
     labelled = [row for row in sorted(family.rows) if texts.labels[row] == family.label]
-    dropped = np.array([texts.number_of[token] for token in (_EVERY_ROW, *sorted(family.tokens))])
-    own = [
-        _clearest_other(texts, row, label=family.label, dropped=dropped)
-        for row in texts.some(labelled, _ROWS_COMPARED)
-    ]
-    rows = texts.rows_of_other_labels(family.label)
-    others = np.sort(
-        [_clearest_other(texts, row, label=family.label, dropped=dropped) for row in rows]
-    )
+    clearest = _ClearestOther(texts, family, without=labelled)
+    own = [clearest.of(row) for row in texts.some(labelled, _ROWS_COMPARED)]
+    others = np.sort([clearest.of(row) for row in texts.rows_of_other_labels(family.label)])
     below = np.searchsorted(others, own, "left") + np.searchsorted(others, own, "right")
     return float(np.mean(below)) / (2 * max(1, len(others)))
 
 
-def _clearest_other(texts: _Texts, row: int, *, label: str, dropped: NDArray[np.intp]) -> float:
-    """Return the largest log-odds that a row's text gives to any label but `label`, the row itself left out."""
-    tokens = np.setdiff1d(texts.numbers[row], dropped)
-    with_KT = texts.seen_with[:, tokens].astype(np.float64)
-    else_KT = texts.seen[tokens] - with_KT
-    rows_K = np.array([texts.rows_of[name] for name in sorted(texts.rows_of)], np.float64)
-    own = texts.label_number.get(texts.labels[row])
-    is_own = np.zeros(len(rows_K))
-    if own is not None:
-        is_own[own] = 1.0
-    with_KT -= is_own[:, None]
-    else_KT -= 1.0 - is_own[:, None]
-    odds = np.log((with_KT + _SMOOTHING) / (rows_K - is_own + 1)[:, None])
-    total = len(texts.labels) - 1 - (rows_K - is_own)
-    odds -= np.log((np.maximum(else_KT, 0) + _SMOOTHING) / (total + 1)[:, None])
-    sums = odds.sum(axis=1)
-    sums[texts.label_number[label]] = -np.inf
-    return float(sums.max())
+class _ClearestOther:
+    """The largest log-odds that the rest of a text gives to any label but that of an n-gram.
+
+    K labels, T tokens of one row.
+    """
+
+    def __init__(self, texts: _Texts, family: _Family, *, without: Sequence[int]) -> None:
+        self._texts = texts
+        self._dropped = [texts.number_of[token] for token in (_EVERY_ROW, *sorted(family.tokens))]
+        self._without = frozenset(without)
+        self._less = np.zeros(len(texts.seen), np.int64)
+        for row in without:
+            self._less[texts.numbers[row]] += 1
+        self._label = texts.label_number[family.label]
+        self._rows_K = np.array([texts.rows_of[name] for name in sorted(texts.rows_of)], float)
+        self._rows_K[self._label] -= len(without)
+        self._total = len(texts.labels) - len(without)
+
+    def of(self, row: int) -> float:
+        """Return it for one row, which is left out of the counts."""
+        texts = self._texts
+        tokens = np.setdiff1d(texts.numbers[row], self._dropped)
+        with_KT = texts.seen_with[:, tokens].astype(np.float64)
+        with_KT[self._label] -= self._less[tokens]
+        else_KT = texts.seen[tokens] - self._less[tokens] - with_KT
+        own_K = np.zeros(len(self._rows_K))
+        own = texts.label_number.get(texts.labels[row])
+        is_counted = row not in self._without
+        if own is not None and is_counted:
+            own_K[own] = 1.0
+        with_KT -= own_K[:, None]
+        else_KT = np.maximum(else_KT - (float(is_counted) - own_K)[:, None], 0.0)
+        rows_K = self._rows_K - own_K
+        odds = np.log((with_KT + _SMOOTHING) / (rows_K + 1)[:, None])
+        odds -= np.log((else_KT + _SMOOTHING) / (self._total - rows_K)[:, None])
+        sums = odds.sum(axis=1)
+        sums[self._label] = -np.inf
+        return float(sums.max())
 
 
 # Sources -------------------------------------------------------------------------------------

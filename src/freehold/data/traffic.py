@@ -29,7 +29,7 @@ from freehold.data.rows import READERS, Row
 from freehold.data.tokens import tokens_of
 
 MOST_ROWS = 5_000
-PERMUTATIONS = 1_000
+PERMUTATIONS = 500
 LEAST_ROWS = 20
 LISTED_WORDS = 8
 _SMOOTHING = 0.5
