@@ -30,7 +30,7 @@ PEERS = ("prune_by_noise_rate", "confident_learning", "both")
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
     examples = read("banking77/train.jsonl", columns=Columns(), root=arguments.data).examples
     embedder = open_embedder("all-MiniLM-L6-v2", cache=Path("/nonexistent"))
@@ -132,7 +132,7 @@ def page(rows: list[str], seeds: int) -> str:
             "",
             "    OMP_NUM_THREADS=1 python benchmarks/data/label_errors/run.py --data ../shared/data",
             "",
-            f"10,003 training rows, 77 labels, 5 % of the labels flipped, means of {seeds} draws; {versions}. All ways get"
+            f"10,003 training rows, 77 labels, 5 % of the labels flipped, means over {seeds} draw(s); {versions}. All ways get"
             " the same out-of-fold probabilities (5 folds, repeats in one fold). banking77 has wrong labels of its own:"
             " where they are found they count as mistakes here, so precision is a lower bound. Asked: precision >= 0.7 at"
             " recall >= 0.7, of flips to any other label.",

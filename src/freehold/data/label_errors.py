@@ -120,9 +120,10 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Return the rows whose label is in doubt, the most doubtful first.
 
-    A row is in doubt if the model is sure of another label (off the diagonal of the confident joint),
-    and if it is among the rows with the largest margin for another label, as many of each pair of
-    labels as the joint distribution holds ("prune by noise rate"). Either alone is less precise.
+    A row is in doubt if it is among the rows of its label with the least probability of it, as many as the
+    joint distribution says are wrong ("prune by class"), and among the rows with the largest margin for
+    another label, as many of each pair of labels ("prune by noise rate"). Either alone is less precise.
+    Nothing that the model itself would label as given is in doubt.
     `normalised_margin` ranks by p(given) - p(best other), `self_confidence` by p(given).
 
     Raises:
@@ -133,12 +134,12 @@ def candidates(
     if labels < 2 or not len(given_N):
         return ()
     joint = estimate_joint(probabilities_NK, given_N)
-    wanted = np.rint(joint * len(given_N)).astype(np.int64)
+    wanted = _whole(joint * len(given_N))
     np.fill_diagonal(wanted, 0)
     own = probabilities_NK[np.arange(len(given_N)), given_N]
-    sure = confident_labels(probabilities_NK, given_N)
-    marked = _pruned(probabilities_NK, given_N, wanted=wanted)
-    marked &= (sure >= 0) & (sure != given_N) & (probabilities_NK.argmax(axis=1) != given_N)
+    marked = _least_likely(own, given_N, wanted=wanted.sum(axis=1))
+    marked &= _pruned(probabilities_NK, given_N, wanted=wanted)
+    marked &= probabilities_NK.argmax(axis=1) != given_N
     others = probabilities_NK.copy()
     others[np.arange(len(given_N)), given_N] = -1.0
     likelier = others.argmax(axis=1)
@@ -158,6 +159,30 @@ def _check(probabilities_NK: Probabilities, given_N: Numbers) -> None:
         raise ValueError(f"probabilities {shape} do not fit {len(given_N)} labels")
     if len(given_N) and not 0 <= given_N.min() <= given_N.max() < probabilities_NK.shape[1]:
         raise ValueError(f"a label number is outside 0 to {probabilities_NK.shape[1] - 1}")
+
+
+def _whole(counts_KK: Probabilities) -> NDArray[np.int64]:
+    """Round to whole rows so that each sum over the other labels stays: the largest remainders go up.
+
+    Rounding each by itself would lose all pairs of less than half a row, which together are many.
+    """
+    whole = np.floor(counts_KK + 1e-9).astype(np.int64)
+    missing = np.rint(counts_KK.sum(axis=1) - whole.sum(axis=1)).astype(np.int64)
+    for label in np.flatnonzero(missing > 0):
+        remainders = counts_KK[label] - whole[label]
+        whole[label, np.argsort(-remainders, kind="stable")[: missing[label]]] += 1
+    return whole
+
+
+def _least_likely(
+    own_N: Probabilities, given_N: Numbers, *, wanted: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Mark for each label the `wanted` rows that carry it with the least probability of it."""
+    marked = np.zeros(len(given_N), np.bool_)
+    for label in np.flatnonzero(wanted):
+        rows = np.flatnonzero(given_N == label)
+        marked[rows[np.argsort(own_N[rows], kind="stable")[: int(wanted[label])]]] = True
+    return marked
 
 
 def _pruned(
