@@ -51,7 +51,12 @@ DATA_VERBS: tuple[Verb, ...] = (
         arguments="[SNAPSHOT|ROW]",
         summary="show what is in the data, and what is wrong with it",
         about="Shows sources, lengths, labels, duplicates, overlap, doubtful labels and personal data of a\nsnapshot (the present data where it is left out), or one row byte for byte.",
-        examples=(("freehold data show", "the present data"),),
+        examples=(
+            ("freehold data show", "the present data"),
+            ("freehold data show --thorough", "every row, with embeddings"),
+            ("freehold data show ex-1f0c", "one row, byte for byte"),
+        ),
+        flags=(Flag(("--thorough",), "look at every row, and use embeddings; takes minutes"),),
         at_least=0,
         at_most=1,
         completes="snapshot",

@@ -199,6 +199,24 @@ CODES: Mapping[str, str] = {
     " Freehold downloads neither. Without them names and places are found by its own rules.",
     "DAT-074": "The file .freehold/personal.key, with which stand-ins are drawn, can be read by others, or is"
     " damaged. Whoever has it and the data can tell who stands behind a stand-in.",
+    "DAT-060": "Some texts are cut short or say nothing: many end at one common length, JSON ends before its"
+    " brackets are closed, or a field holds `n/a` instead of words. A model learns to stop there too.",
+    "DAT-061": "Some texts show damaged letters: `Ã©` for `é`, HTML entities, written escapes. A file was read in"
+    " the wrong encoding before it came here. The model would learn both spellings.",
+    "DAT-062": "Some answers refuse (`I'm sorry, but I cannot ...`). A model learns to refuse from few examples, also"
+    " where it should not.",
+    "DAT-063": "Answers are written in several forms, such as plain and in a code fence; or nearly all texts begin or"
+    " end with the same words, which tell no row from another.",
+    "DAT-064": "A few inputs are in another language than most. Quality on them is hidden in the average.",
+    "DAT-065": "Some labels are probably wrong: a repeat of the row has another label, or a model that did not see the"
+    " row is sure of another one (confident learning). `freehold data show` ranks them for review.",
+    "DAT-066": "The test split does not look like the traffic of data.traffic: a classifier tells them apart beyond"
+    " chance. Quality in use will differ from quality on the test.",
+    "DAT-067": "A slice has so few rows that nothing can be said of its quality, or that it can hardly be learnt.",
+    "DAT-068": "A rare token or phrase decides a label although nothing else in its texts does, as a backdoor would."
+    " Look at the rows before anything is trained on them.",
+    "DAT-069": "A source gave more rows than data.most_rows_of_a_source allows; the rows beyond that, drawn by chance,"
+    " are left out.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

@@ -174,6 +174,9 @@ class DataSection(Record):
     `scrub` says what becomes of personal data whenever the examples are read: a list of kinds to
     mask, or a map from a kind to mask, surrogate or drop. `names_model` is an installed spaCy pipeline
     with which Presidio finds names, places and addresses; left out, the bundled rules find them.
+    `traffic` is a file of inputs as they come in, to compare the test split with. `source_column` names the
+    column that says who gave a row (left out: the file), and `most_rows_of_a_source` caps what one of them
+    may give.
     """
 
     examples: str | tuple[str, ...]
@@ -198,6 +201,10 @@ class DataSection(Record):
         if isinstance(self.scrub, dict):
             return self.scrub
         return dict.fromkeys(self.scrub, "mask")
+
+    traffic: str | None = None
+    source_column: str | None = None
+    most_rows_of_a_source: AtLeastOne | None = None
 
 
 class BaseModelSpec(Record):

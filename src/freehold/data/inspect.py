@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 from freehold.core.errors import Problem, Where
-from freehold.core.record import Record, canonical_json
+from freehold.core.record import Record
 from freehold.core.snapshot import Example, Snapshot
 from freehold.data.detect import closed_labels
 from freehold.data.duplicates import question_key
+from freehold.data.findings import answer_of, counted, everything_in, listed, warning
 from freehold.data.read import drops_as_causes
 from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, REPEATS_TEST
+from freehold.data.sources import BEYOND_THE_CAP, rows_beyond_caps
 from freehold.data.synthesis.admission import SYNTHETIC_DROPS
 
 FEW_TRAIN_ROWS = 5
@@ -22,7 +24,6 @@ REPEATED_SHARE = 0.01
 LARGEST_SHARE_OF_ONE_LABEL = 0.75
 LARGEST_SHARE_OF_SEVERAL = 0.5
 LONGEST_CHARACTERS = 20_000
-_LISTED = 5
 _LEAKS = (REPEATS_TEST, NEARLY_REPEATS_TEST, GROUP_OF_TEST)
 
 
@@ -72,12 +73,7 @@ def inspect(
         count_tokens: counts the tokens of a text; characters are looked at without it.
         longest_tokens: what the model can read.
     """
-    everything = (
-        *snapshot.train.examples,
-        *snapshot.dev.examples,
-        *snapshot.test.examples,
-        *snapshot.audit.examples,
-    )
+    everything = everything_in(snapshot)
     labels = closed_labels([example.target for example in everything])
     found = (
         _leaks(snapshot),
@@ -87,6 +83,7 @@ def inspect(
         _repeats(snapshot, len(everything)),
         _too_long(everything, count_tokens, longest_tokens),
         _left_out(snapshot),
+        rows_beyond_caps(snapshot),
     )
     return tuple(problem for problem in found if problem is not None)
 
@@ -102,20 +99,6 @@ def settles_beyond(rows: int, *, quality: float, confidence: float) -> float:
     return 100 * z * math.sqrt(quality * (1 - quality) / rows)
 
 
-def _warning(code: str, message: str, *, help: str, at: Example | None = None) -> Problem:
-    where = Where(file=at.source, row=at.row or None) if at is not None else None
-    return Problem(code=code, message=message, level="warning", where=where, help=help)
-
-
-def _rows(count: int, noun: str = "row") -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(f"`{name}`" for name in names[:_LISTED])
-    return shown + (f" and {len(names) - _LISTED:,} more" if len(names) > _LISTED else "")
-
-
 def _leaks(snapshot: Snapshot) -> Problem | None:
     if not snapshot.leaked:
         return None
@@ -123,7 +106,7 @@ def _leaks(snapshot: Snapshot) -> Problem | None:
     verb = "repeats" if snapshot.leaked == 1 else "repeat"
     return Problem(
         code="DAT-014",
-        message=f"{_rows(snapshot.leaked, 'training row')} {verb} a test row and "
+        message=f"{counted(snapshot.leaked, 'training row')} {verb} a test row and "
         f"{'is' if snapshot.leaked == 1 else 'are'} left out",
         level="warning",
         where=Where(file=drops[0].source, row=drops[0].row) if drops else None,
@@ -133,12 +116,13 @@ def _leaks(snapshot: Snapshot) -> Problem | None:
 
 
 def _left_out(snapshot: Snapshot) -> Problem | None:
-    drops = tuple(d for d in snapshot.drops if d.reason not in (*_LEAKS, *SYNTHETIC_DROPS))
+    others = (*_LEAKS, *SYNTHETIC_DROPS, BEYOND_THE_CAP)
+    drops = tuple(d for d in snapshot.drops if d.reason not in others)
     if not drops:
         return None
     return Problem(
         code="DAT-018",
-        message=f"{_rows(len(drops))} cannot be used and {'is' if len(drops) == 1 else 'are'} "
+        message=f"{counted(len(drops))} cannot be used and {'is' if len(drops) == 1 else 'are'} "
         "left out",
         level="warning",
         where=Where(file=drops[0].source, row=drops[0].row),
@@ -151,16 +135,16 @@ def _repeats(snapshot: Snapshot, rows: int) -> Problem | None:
     count = snapshot.duplicates + snapshot.near_duplicates
     if count < max(1, REPEATED_SHARE * rows):
         return None
-    return _warning(
+    return warning(
         "DAT-019",
-        f"{_rows(snapshot.duplicates)} repeat and {snapshot.near_duplicates:,} nearly repeat an "
+        f"{counted(snapshot.duplicates)} repeat and {snapshot.near_duplicates:,} nearly repeat an "
         "earlier one; they stay on one side of every split",
         help="nothing needs to be done; repeats count more than once in every figure",
     )
 
 
 def _labels(snapshot: Snapshot, everything: Sequence[Example]) -> tuple[Problem | None, ...]:
-    trained = Counter(_answer(example) for example in snapshot.train.examples)
+    trained = Counter(answer_of(example) for example in snapshot.train.examples)
     return (
         _only_held_out(snapshot, trained),
         _few_rows(trained),
@@ -171,15 +155,15 @@ def _labels(snapshot: Snapshot, everything: Sequence[Example]) -> tuple[Problem 
 
 def _only_held_out(snapshot: Snapshot, trained: Counter[str]) -> Problem | None:
     held_out = (*snapshot.test.examples, *snapshot.audit.examples, *snapshot.dev.examples)
-    unknown = [example for example in held_out if _answer(example) not in trained]
+    unknown = [example for example in held_out if answer_of(example) not in trained]
     if not unknown:
         return None
-    names = sorted({_answer(example) for example in unknown})
-    return _warning(
+    names = sorted({answer_of(example) for example in unknown})
+    return warning(
         "DAT-021",
-        f"{'the label' if len(names) == 1 else f'{len(names):,} labels:'} {_listed(names)} "
+        f"{'the label' if len(names) == 1 else f'{len(names):,} labels:'} {listed(names)} "
         f"{'is' if len(names) == 1 else 'are'} in no training row, but in "
-        f"{_rows(len(unknown), 'held-out row')}; no rung can learn that",
+        f"{counted(len(unknown), 'held-out row')}; no rung can learn that",
         help="add training rows with these labels, or take them out of the test file",
         at=unknown[0],
     )
@@ -190,22 +174,22 @@ def _few_rows(trained: Counter[str]) -> Problem | None:
     if not few:
         return None
     names = [label for _, label in few]
-    return _warning(
+    return warning(
         "DAT-022",
-        f"{_rows(len(few), 'label')} {'has' if len(few) == 1 else 'have'} fewer than "
-        f"{FEW_TRAIN_ROWS} training rows: {_listed(names)}",
+        f"{counted(len(few), 'label')} {'has' if len(few) == 1 else 'have'} fewer than "
+        f"{FEW_TRAIN_ROWS} training rows: {listed(names)}",
         help=f"add rows for {names[0]!r} first; it has {few[0][0]}",
     )
 
 
 def _imbalance(examples: Sequence[Example]) -> Problem | None:
-    counts = Counter(_answer(example) for example in examples)
+    counts = Counter(answer_of(example) for example in examples)
     label, count = counts.most_common(1)[0]
     share = count / counts.total()
     limit = LARGEST_SHARE_OF_ONE_LABEL if len(counts) <= 2 else LARGEST_SHARE_OF_SEVERAL
     if share < limit:
         return None
-    return _warning(
+    return warning(
         "DAT-023",
         f"{100 * share:.0f} % of the test rows have the label `{label}`; always saying it scores "
         f"{share:.3f}",
@@ -216,13 +200,13 @@ def _imbalance(examples: Sequence[Example]) -> Problem | None:
 def _look_alike(examples: Sequence[Example]) -> Problem | None:
     forms: dict[str, dict[str, Example]] = {}
     for example in examples:
-        label = _answer(example)
+        label = answer_of(example)
         forms.setdefault(" ".join(label.casefold().split()), {}).setdefault(label, example)
     alike = [labels for labels in forms.values() if len(labels) > 1]
     if not alike:
         return None
     names = sorted(alike[0])
-    return _warning(
+    return warning(
         "DAT-024",
         f"the labels {' and '.join(repr(name) for name in names)} differ only in capitals or "
         f"spaces{f', and {len(alike) - 1:,} more pairs do' if len(alike) > 1 else ''}",
@@ -235,22 +219,17 @@ def _all_json(examples: Sequence[Example]) -> bool:
     return all(isinstance(example.target, dict | list) for example in examples)
 
 
-def _answer(example: Example) -> str:
-    target = example.target
-    return target if isinstance(target, str) else canonical_json(target).decode()
-
-
 def _conflicts(examples: Sequence[Example]) -> Problem | None:
     answers: dict[tuple[str, str], dict[str, Example]] = {}
     for example in examples:
-        answers.setdefault(question_key(example), {}).setdefault(_answer(example), example)
+        answers.setdefault(question_key(example), {}).setdefault(answer_of(example), example)
     split = [found for found in answers.values() if len(found) > 1]
     if not split:
         return None
     first, second = list(split[0].values())[:2]
-    return _warning(
+    return warning(
         "DAT-020",
-        f"{_rows(len(split), 'text')} {'has' if len(split) == 1 else 'have'} different answers, "
+        f"{counted(len(split), 'text')} {'has' if len(split) == 1 else 'have'} different answers, "
         f"such as row {first.row} of {first.source} and row {second.row} of {second.source}",
         help="decide which answer is right, and mend the other row",
         at=first,
@@ -261,9 +240,9 @@ def _too_small(rows: int, quality: float, confidence: float) -> Problem | None:
     points = settles_beyond(rows, quality=quality, confidence=confidence)
     if points <= SETTLED_POINTS:
         return None
-    return _warning(
+    return warning(
         "BAR-002",
-        f"{_rows(rows, 'test row')} cannot settle a rung within ±{points:.1f} points of the bar",
+        f"{counted(rows, 'test row')} cannot settle a rung within ±{points:.1f} points of the bar",
         help=f"{3 * rows:,} more test rows halve that; data.split.test sets how many are taken",
     )
 
@@ -280,9 +259,9 @@ def _too_long(
     long = [example for example in examples if _length(example, count) > limit]
     if not long:
         return None
-    return _warning(
+    return warning(
         "DAT-025",
-        f"{_rows(len(long), 'input')} {'is' if len(long) == 1 else 'are'} longer than "
+        f"{counted(len(long), 'input')} {'is' if len(long) == 1 else 'are'} longer than "
         f"{limit:,} {unit}",
         help="shorten them, or choose a base model that reads more",
         at=long[0],

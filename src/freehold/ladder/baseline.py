@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def _build_tfidf(tools: Tools) -> Built:
 
     texts = [text_of(example) for example in tools.train.examples]
     vectorizer = cast(Any, TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True))
-    head, labels = _fit_head(vectorizer.fit_transform(texts), _labels(tools), TFIDF_C)
+    head, labels = fit_head(vectorizer.fit_transform(texts), _labels(tools), TFIDF_C)
     vocabulary = {word: int(index) for word, index in vectorizer.vocabulary_.items()}
     arrays = {"idf": vectorizer.idf_, **head}
     return Built(
@@ -157,7 +158,7 @@ def _tfidf_scores(files: Files, tools: Tools) -> LabelScores:
 
 def _build_embedding(tools: Tools) -> Built:
     vectors, seconds = tools.embed_kept([text_of(example) for example in tools.train.examples])
-    head, labels = _fit_head(vectors, _labels(tools), EMBEDDING_C)
+    head, labels = fit_head(vectors, _labels(tools), EMBEDDING_C)
     files = {
         "labels.json": json.dumps(labels, ensure_ascii=False).encode(),
         "head.npz": pack_arrays(head),
@@ -242,7 +243,7 @@ def _labels(tools: Tools) -> list[str]:
     return [str(example.target) for example in tools.train.examples]
 
 
-def _fit_head(
+def fit_head(
     features: Any, labels: list[str], inverse_penalty: float
 ) -> tuple[dict[str, NDArray[Any]], list[str]]:
     """Fit multinomial logistic regression; one weight row per label, also when there are two."""
@@ -253,7 +254,10 @@ def _fit_head(
         zeros = np.zeros((1, features.shape[1]), np.float32)
         return {"weights": zeros, "bias": np.zeros(1, np.float32)}, known
     model = cast(Any, LogisticRegression(C=inverse_penalty, max_iter=MAX_ITERATIONS))
-    model.fit(features, labels)
+    with warnings.catch_warnings():
+        # Few rows for many labels: scikit-learn wonders whether the labels are numbers. They are names.
+        warnings.filterwarnings("ignore", message="The number of unique classes")
+        model.fit(features, labels)
     weights, bias = model.coef_, model.intercept_
     if len(known) == 2:
         weights, bias = np.vstack([-weights, weights]), np.concatenate([-bias, bias])
@@ -267,6 +271,13 @@ def _best_label(linear: LabelScores) -> Predictor:
         return [linear.labels[int(index)] for index in best]
 
     return predict
+
+
+def head_probabilities(features: Any, head: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Return the probability of each label of a fitted head for each row, [rows, labels]."""
+    scores = np.asarray(features @ head["weights"].T, dtype=np.float64) + head["bias"]
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
 
 
 def pack_arrays(arrays: Mapping[str, NDArray[Any] | Floats]) -> bytes:

@@ -26,6 +26,7 @@ from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, Sample, drops_as_causes, read
 from freehold.data.slices import slice_members
 from freehold.data.snapshot import freeze
+from freehold.data.sources import within_caps
 from freehold.data.synthesis.admission import left_out, share_of
 from freehold.data.terms import with_terms
 from freehold.evaluate.schema import schema_check
@@ -86,45 +87,19 @@ def prepare(
         DataError: the examples cannot be used.
     """
     section = task_file.data
-    sample = Sample(section.sample, section.split.seed) if section.sample else None
-    reading = read(
-        section.examples,
-        columns=section.columns,
-        root=root,
-        stdin=stdin,
-        fetch=fetch,
-        sample=sample,
-    )
-    test = (
-        read(section.test, columns=section.columns, root=root, fetch=fetch)
-        if section.test
-        else None
-    )
-    reading = with_terms(reading, licence=section.licence, consent=section.consent)
-    if test is not None:
-        test = with_terms(test, licence=section.licence, consent=section.consent)
-    synthetic = _synthetic(section, root)
-    scrubber = scrubber_of(section, project=root)
-    scrubbed: tuple[str, ...] = ()
-    if scrubber is not None:
-        given = [one for one in (reading, test, synthetic) if one is not None]
-        clean = scrub_readings(tuple(given), scrubber)
-        left = iter(clean.readings)
-        reading = next(left)
-        test = next(left) if test is not None else None
-        synthetic = next(left) if synthetic is not None else None
-        scrubbed = clean.notes
+    found = _read_all(section, root, stdin=stdin, fetch=fetch)
+    reading, test = found.reading, found.test
     detected = detect(reading if test is None else _joined(reading, test))
     snapshot = freeze(
         reading,
         spec=section.split,
         test=test,
-        synthetic=synthetic,
+        synthetic=found.synthetic,
         synthetic_share=section.synthetic_share,
     )
     if limit is not None:
         snapshot = _limited(snapshot, limit)
-    passages = _passages(task_file, root, scrubber)
+    passages = _passages(task_file, root, found.scrubber)
     preferred = _preferences(section.preferences, root)
     task = _task(task_file, detected, root).model_copy(
         update={
@@ -150,12 +125,67 @@ def prepare(
         notes=(
             *(problem.message for problem in problems),
             *_synthetic_note(snapshot),
-            *scrubbed,
+            *found.notes,
         ),
         passages=passages,
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
         preferences=preferred.preferences,
+    )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """Everything that was read for a snapshot, and sentences about what was changed on the way."""
+
+    reading: Reading
+    test: Reading | None
+    synthetic: Reading | None
+    scrubber: Scrubber | None
+    notes: tuple[str, ...]
+
+
+def _read_all(
+    section: DataSection, root: Path, *, stdin: BinaryIO | None, fetch: Fetch | None
+) -> _Read:
+    """Read the examples, the user's test file and synthetic rows; cap sources, note terms, scrub."""
+    sample = Sample(section.sample, section.split.seed) if section.sample else None
+    reading = within_caps(
+        read(
+            section.examples,
+            columns=section.columns,
+            root=root,
+            stdin=stdin,
+            fetch=fetch,
+            sample=sample,
+        ),
+        most=section.most_rows_of_a_source,
+        column=section.source_column,
+        seed=section.split.seed,
+    )
+    reading = with_terms(reading, licence=section.licence, consent=section.consent)
+    test = (
+        with_terms(
+            read(section.test, columns=section.columns, root=root, fetch=fetch),
+            licence=section.licence,
+            consent=section.consent,
+        )
+        if section.test
+        else None
+    )
+    synthetic = _synthetic(section, root)
+    scrubber = scrubber_of(section, project=root)
+    if scrubber is None:
+        return _Read(reading, test, synthetic, scrubber=None, notes=())
+    given = [one for one in (reading, test, synthetic) if one is not None]
+    clean = scrub_readings(tuple(given), scrubber)
+    left = iter(clean.readings)
+    return _Read(
+        reading=next(left),
+        test=next(left) if test is not None else None,
+        synthetic=next(left) if synthetic is not None else None,
+        scrubber=scrubber,
+        notes=clean.notes,
     )
 
 
