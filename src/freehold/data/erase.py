@@ -25,7 +25,9 @@ from freehold.core.errors import DataError, Where
 from freehold.core.snapshot import Example
 from freehold.data.derived import ORIGIN_COLUMN, origin_of
 from freehold.data.files import DataFile, open_file
-from freehold.data.rows import READERS, Row
+from freehold.data.limits import LIMITS
+from freehold.data.readers import READERS
+from freehold.data.rows import Row
 from freehold.data.slices import columns_of, compile_condition
 
 Holds: TypeAlias = Callable[[Example], bool]
@@ -161,7 +163,7 @@ def raw_rows(whole: FileContent) -> tuple[RawRow, ...]:
     stream: io.BufferedReader = io.BufferedReader(io.BytesIO(whole.content))
     spans = spans_of(whole)
     rows: list[RawRow] = []
-    for row in READERS[whole.suffix](stream, whole.file.name):
+    for row in READERS[whole.suffix](stream, whole.file.name, LIMITS):
         start, end = spans.get(row.number, (0, 0))
         columns = row.columns if isinstance(row, Row) else None
         rows.append(RawRow(row.number, columns, whole.content[start:end]))

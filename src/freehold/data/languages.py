@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from freehold.core.errors import Problem
 from freehold.core.record import Record
@@ -44,9 +44,10 @@ class Languages(Record):
 
 def detector() -> Detector:
     """Open the bundled detector. Takes about half a second; loads numpy and nothing else."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+    from py3langid import langid
 
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    untyped = cast(Any, langid)
+    identifier = untyped.LanguageIdentifier.from_model_file(untyped.MODEL_FILE, norm_probs=True)
     return cast(Detector, identifier.classify)
 
 

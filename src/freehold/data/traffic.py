@@ -25,7 +25,9 @@ from freehold.data.files import DataFile, find_files, open_file
 from freehold.data.formats import INPUTS, names_of, recognise
 from freehold.data.formats import Content as _Content
 from freehold.data.languages import Detector, languages
-from freehold.data.rows import READERS, Row
+from freehold.data.limits import LIMITS
+from freehold.data.readers import READERS
+from freehold.data.rows import Row
 from freehold.data.tokens import tokens_of
 
 MOST_ROWS = 5_000
@@ -97,7 +99,7 @@ def read_inputs(source: str, *, columns: Columns, root: Path) -> tuple[str, ...]
 
 def _inputs_of_file(file: DataFile, columns: Columns) -> list[str]:
     with open_file(file, stdin=None) as opened:
-        rows = READERS[opened.suffix](opened.stream, opened.name)
+        rows = READERS[opened.suffix](opened.stream, opened.name, LIMITS)
         texts = (_input_of(row.columns, columns) for row in rows if isinstance(row, Row))
         return [text for text in texts if text is not None and text.strip()]
 

@@ -26,8 +26,10 @@ from freehold.data.formats import (
     recognise,
     take_turns,
 )
+from freehold.data.limits import LIMITS
 from freehold.data.read import drops_as_causes, free_id
-from freehold.data.rows import READERS, Row, RowOrNot, Unreadable
+from freehold.data.readers import READERS
+from freehold.data.rows import Row, RowOrNot, Unreadable
 
 _STAND_IN = "target of freehold"
 _TURNS = ("messages", "conversations", "conversation")
@@ -69,7 +71,7 @@ def read_unlabelled(
         before = len(examples) + len(drops)
         with open_file(file, stdin=stdin) as opened:
             seen: dict[str, None] = {}
-            for row in READERS[opened.suffix](opened.stream, opened.name):
+            for row in READERS[opened.suffix](opened.stream, opened.name, LIMITS):
                 _take(row, name=opened.name, columns=columns, ids=ids, into=(examples, drops, seen))
             rows = len(examples) + len(drops) - before
             sources.append(
