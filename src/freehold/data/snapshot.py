@@ -155,14 +155,14 @@ def _without_leaks(
     """Return the rows that share no group with a test row, and a drop for each of the others."""
     held_out = set(roots[len(given) :])
     exact = set(duplicates.exact_roots[len(given) :])
-    near = set(duplicates.roots[len(given) :])
+    near = set(duplicates.near_roots[len(given) :])
     kept: list[int] = []
     drops: list[Drop] = []
     for row, example in enumerate(given):
         if roots[row] not in held_out:
             kept.append(row)
             continue
-        reason = NEARLY_REPEATS_TEST if duplicates.roots[row] in near else GROUP_OF_TEST
+        reason = NEARLY_REPEATS_TEST if duplicates.near_roots[row] in near else GROUP_OF_TEST
         reason = REPEATS_TEST if duplicates.exact_roots[row] in exact else reason
         drops.append(Drop(source=example.source, row=example.row, reason=reason))
     return tuple(kept), tuple(drops)
