@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,10 @@ from freehold.cli.settings import Resolved
 from freehold.store.store import STATE_FOLDER, Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from freehold.data.duplicates import Embed
     from freehold.ladder.prepare import Prepared
     from freehold.ladder.tools import Models
 
@@ -69,4 +73,15 @@ def prepare_task(
         stdin=sys.stdin.buffer if is_stdin else None,
         strict=strict,
         limit=limit,
+        embed=embedding(session, resolved.task_file.models.embedder),
     )
+
+
+def embedding(session: Session, name: str) -> Embed:
+    """Return what turns texts into vectors by the embedder `name`, which is opened at the first use."""
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        with open_models(session) as models:
+            return models.embedder(name).encode(texts)
+
+    return embed

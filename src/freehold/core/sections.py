@@ -88,7 +88,11 @@ class Prices(Record):
 
 
 class SplitSpec(Record):
-    """How examples are divided. Counts left out are derived from the number of examples."""
+    """How examples are divided. Counts left out are derived from the number of examples.
+
+    No split divides rows whose inputs share at least `near` of their five-character pieces. With
+    `paraphrase`, a cosine of embeddings such as 0.94, neither those that say the same in other words.
+    """
 
     test: AtLeastOne | None = None
     dev: AtLeastOne | None = None
@@ -96,6 +100,8 @@ class SplitSpec(Record):
     seed: int = 7
     group_by: str | None = None
     stratify_by: str | None = None
+    near: Annotated[float, Field(ge=0.5, le=1)] = 0.9
+    paraphrase: Annotated[float, Field(ge=0.5, le=1)] | None = None
 
 
 class Columns(Record):

@@ -13,7 +13,12 @@ from freehold.core.snapshot import Example, Snapshot
 from freehold.data.detect import closed_labels
 from freehold.data.duplicates import question_key
 from freehold.data.read import drops_as_causes
-from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, REPEATS_TEST
+from freehold.data.snapshot import (
+    GROUP_OF_TEST,
+    NEARLY_REPEATS_TEST,
+    PARAPHRASES_TEST,
+    REPEATS_TEST,
+)
 
 FEW_TRAIN_ROWS = 5
 SETTLED_POINTS = 2.0
@@ -22,7 +27,7 @@ LARGEST_SHARE_OF_ONE_LABEL = 0.75
 LARGEST_SHARE_OF_SEVERAL = 0.5
 LONGEST_CHARACTERS = 20_000
 _LISTED = 5
-_LEAKS = (REPEATS_TEST, NEARLY_REPEATS_TEST, GROUP_OF_TEST)
+_LEAKS = (REPEATS_TEST, NEARLY_REPEATS_TEST, PARAPHRASES_TEST, GROUP_OF_TEST)
 
 
 class Lengths(Record):

@@ -20,17 +20,24 @@ from freehold.core.snapshot import (
 )
 from freehold.core.task import JsonOutput, LabelOutput
 from freehold.data.detect import output_of
-from freehold.data.duplicates import Duplicates, Forest, find_duplicates
+from freehold.data.duplicates import Duplicates, Embed, Forest, find_duplicates
 from freehold.data.formats import missing_column
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
 
 REPEATS_TEST = "repeats a test row"
 NEARLY_REPEATS_TEST = "nearly repeats a test row"
+PARAPHRASES_TEST = "says the same as a test row in other words"
 GROUP_OF_TEST = "belongs to a group of the test rows"
 
 
-def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) -> Snapshot:
+def freeze(
+    reading: Reading,
+    *,
+    spec: SplitSpec,
+    test: Reading | None = None,
+    embed: Embed | None = None,
+) -> Snapshot:
     """Divide what was read, once, and name it by its content.
 
     Rows that repeat or nearly repeat one another, and rows of one `spec.group_by`, stay together.
@@ -38,9 +45,10 @@ def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) ->
     first closed field), or the values of `spec.stratify_by`. With `test`, that file is the test
     split as it is; training rows that repeat it, exactly or nearly, or share a group with it, are
     left out with a reason and counted in `leaked`. Every split is in one random order that depends
-    on the seed and the content.
+    on the seed and the content. `spec.paraphrase` needs `embed`, which turns texts into vectors.
 
     Raises:
+        ValueError: `spec.paraphrase` without `embed`.
         DataError: too few examples (DAT-010), one answer only (DAT-011), sizes or groups that
             cannot be divided (DAT-012), a column of `spec` that no row has (DAT-007).
     """
@@ -51,7 +59,7 @@ def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) ->
         raise _too_few(0, test.drops)
     _refuse_one_answer((*given, *tests))
     everything = (*given, *tests)
-    duplicates = find_duplicates(everything)
+    duplicates = duplicates_of(everything, spec=spec, embed=embed)
     roots = _with_groups(everything, duplicates)
     kept, leaks = _without_leaks(given, roots, duplicates)
     _refuse_too_few([given[row] for row in kept], (*reading.drops, *leaks))
@@ -64,6 +72,21 @@ def freeze(reading: Reading, *, spec: SplitSpec, test: Reading | None = None) ->
         duplicates=duplicates,
         seed=spec.seed,
     )
+
+
+def duplicates_of(
+    examples: Sequence[Example], *, spec: SplitSpec, embed: Embed | None = None
+) -> Duplicates:
+    """Return which examples the settings keep together as repeats.
+
+    Raises:
+        ValueError: `spec.paraphrase` without `embed`.
+    """
+    if spec.paraphrase is None:
+        return find_duplicates(examples, near=spec.near)
+    if embed is None:
+        raise ValueError("data.split.paraphrase needs an embedder")
+    return find_duplicates(examples, near=spec.near, paraphrase=spec.paraphrase, embed=embed)
 
 
 # What must hold ------------------------------------------------------------------------------
@@ -156,13 +179,15 @@ def _without_leaks(
     held_out = set(roots[len(given) :])
     exact = set(duplicates.exact_roots[len(given) :])
     near = set(duplicates.near_roots[len(given) :])
+    reworded = set(duplicates.roots[len(given) :])
     kept: list[int] = []
     drops: list[Drop] = []
     for row, example in enumerate(given):
         if roots[row] not in held_out:
             kept.append(row)
             continue
-        reason = NEARLY_REPEATS_TEST if duplicates.near_roots[row] in near else GROUP_OF_TEST
+        reason = PARAPHRASES_TEST if duplicates.roots[row] in reworded else GROUP_OF_TEST
+        reason = NEARLY_REPEATS_TEST if duplicates.near_roots[row] in near else reason
         reason = REPEATS_TEST if duplicates.exact_roots[row] in exact else reason
         drops.append(Drop(source=example.source, row=example.row, reason=reason))
     return tuple(kept), tuple(drops)
@@ -262,6 +287,7 @@ def _snapshot(
         seed=seed,
         duplicates=duplicates.duplicates,
         near_duplicates=duplicates.near_duplicates,
+        paraphrases=duplicates.paraphrases,
         leaked=len(leaks),
     )
 

@@ -18,6 +18,7 @@ from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.duplicates import Embed
 from freehold.data.inspect import inspect
 from freehold.data.preferences import PreferenceReading, read_preferences
 from freehold.data.read import Reading, drops_as_causes, read
@@ -63,6 +64,7 @@ def prepare(
     stdin: BinaryIO | None = None,
     strict: bool = False,
     limit: int | None = None,
+    embed: Embed | None = None,
 ) -> Prepared:
     """Read, detect, split and check: everything that happens before a rung is built.
 
@@ -72,6 +74,7 @@ def prepare(
         stdin: the bytes behind `data: -`.
         strict: warnings of the data become errors.
         limit: keep at most this many test examples, for a quick look.
+        embed: turns texts into vectors; needed where `data.split.paraphrase` is set.
 
     Raises:
         ConfigError: a file named in the task file is missing, or settings do not fit the data.
@@ -83,7 +86,7 @@ def prepare(
         read(section.test, columns=section.columns, root=root, stdin=None) if section.test else None
     )
     detected = detect(reading if test is None else _joined(reading, test))
-    snapshot = freeze(reading, spec=section.split, test=test)
+    snapshot = freeze(reading, spec=section.split, test=test, embed=embed)
     if limit is not None:
         snapshot = _limited(snapshot, limit)
     passages = _passages(task_file, root)
