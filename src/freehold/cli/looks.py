@@ -30,7 +30,14 @@ class Seen:
 
 Look: TypeAlias = Callable[["Prepared", "Session"], Seen]
 
-LOOKS: Mapping[str, Look] = {}
+
+def _contamination(prepared: Prepared, session: Session) -> Seen:
+    from freehold.cli.contamination import look
+
+    return look(prepared, session)
+
+
+LOOKS: Mapping[str, Look] = {"contamination": _contamination}
 
 
 def look_at(prepared: Prepared, session: Session) -> dict[str, Seen]:

@@ -121,12 +121,16 @@ class Slice(Record):
 
 
 class DataSection(Record):
-    """Where the examples, documents and preferences are. Files are read, never written."""
+    """Where the examples, documents and preferences are. Files are read, never written.
+
+    `benchmarks` are files whose items must not stand in what is built from, beside the task's own tests.
+    """
 
     examples: str | tuple[str, ...]
     test: str | None = None
     documents: str | None = None
     preferences: str | None = None
+    benchmarks: str | tuple[str, ...] = ()
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()

@@ -231,7 +231,9 @@ def buckets_of(keys: NDArray[np.uint32], rows: Rows | None = None) -> Buckets:
     both = np.sort((keys.astype(np.uint64) << _ROW_BITS) | places)
     ordered = both >> _ROW_BITS
     same = ordered[1:] == ordered[:-1]
-    before, after = np.concatenate(([False], same)), np.concatenate((same, [False]))
+    before = np.zeros(len(ordered), dtype=np.bool_)
+    after = np.zeros(len(ordered), dtype=np.bool_)
+    before[1:] = after[:-1] = same
     inside = before | after
     chosen = (both[inside] & _ROW_MASK).astype(np.int64)
     bucket = np.cumsum(~before[inside], dtype=np.int64) - 1
@@ -267,13 +269,36 @@ def candidates(buckets: Buckets, lags: range) -> Pairs:
     return different(Pairs(np.concatenate(firsts), np.concatenate(seconds)))
 
 
+def candidates_across(found: Sketches, first_count: int) -> Pairs:
+    """Return the pairs of one of the first texts and one of the others that share a band.
+
+    Each of the others is paired with the first 64 texts of each of its buckets.
+    """
+    firsts: list[Rows] = []
+    seconds: list[Rows] = []
+    for keys in found.keys:
+        order = np.argsort(keys[:first_count], kind="stable")
+        ordered = keys[:first_count][order]
+        low = cast("Rows", np.searchsorted(ordered, keys[first_count:], side="left"))
+        high = cast("Rows", np.searchsorted(ordered, keys[first_count:], side="right"))
+        for lag in range(MOST_LAG):
+            inside = np.flatnonzero(low + lag < high)
+            if not len(inside):
+                break
+            firsts.append(order[low[inside] + lag].astype(np.int64))
+            seconds.append(inside + first_count)
+    if not firsts:
+        return Pairs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    return different(Pairs(np.concatenate(firsts), np.concatenate(seconds)))
+
+
 def different(pairs: Pairs) -> Pairs:
     """Return every pair once, in ascending order."""
     if not len(pairs.first):
         return pairs
     width = np.int64(pairs.second.max() + 1)
     codes = np.sort(pairs.first * width + pairs.second)
-    codes = codes[np.concatenate(([True], codes[1:] != codes[:-1]))]
+    codes = codes[np.concatenate(([True], codes[1:] != codes[:-1]))]  # there is at least one
     return Pairs(codes // width, codes % width)
 
 
