@@ -80,7 +80,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Generator[Engine]:
         from freehold.data.on_ray import OnRay
 
         ray.data.DataContext.get_current().enable_progress_bars = False
-        yield OnRay()
+        yield OnRay(partitions=2)
         ray.shutdown()
 
 
