@@ -1,13 +1,24 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.core.snapshot import Example
-from freehold.data.duplicates import find_duplicates, near_pairs, normalise
+from freehold.data.duplicates import (
+    Forest,
+    Vectors,
+    find_duplicates,
+    near_pairs,
+    near_roots,
+    normalise,
+    paraphrase_pairs,
+)
+from freehold.data.minhash import MISSED, Pairs, banding, joined, similarities
 
 WORDS = [
     "please",
@@ -133,3 +144,71 @@ def test_groups_do_not_depend_on_the_order_of_rows(texts: list[str], rng: random
     straight = {frozenset(group) for group in first.groups}
     moved = {frozenset(order[row] for row in group) for group in second.groups}
     assert straight == moved
+
+
+def test_contexts_keep_equal_questions_apart_among_thousands() -> None:
+    """The 64 rows that are compared in a bucket are rows of one context."""
+    question = "what is the main finding of the study that is described here"
+    texts = [f"{question} {'now' if n % 2 else 'then'}" for n in range(600)]
+    found = near_roots(texts, threshold=0.8, apart=[str(n // 2) for n in range(600)])
+    assert found.tolist() == [n - n % 2 for n in range(600)]
+
+
+def test_a_thousand_copies_of_a_form_are_one_group() -> None:
+    form = "thank you for your order, it will be sent within three working days, number"
+    texts = [f"{form} {n}" for n in range(1000)]
+    assert set(near_roots(texts, threshold=0.8).tolist()) == {0}
+
+
+@pytest.mark.parametrize("threshold", [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0])
+def test_bands_miss_a_pair_at_the_threshold_once_in_10_000_times(threshold: float) -> None:
+    plan = banding(threshold)
+    assert (1 - threshold**plan.per_band) ** plan.bands <= MISSED
+    assert plan.hashes <= 400
+
+
+@given(st.integers(2, 30), st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=40))
+def test_joining_arrays_is_joining_one_by_one(size: int, edges: list[tuple[int, int]]) -> None:
+    inside = [(a % size, b % size) for a, b in edges]
+    forest = Forest(size)
+    for a, b in inside:
+        forest.join(a, b)
+    pairs = np.array(inside or [(0, 0)], dtype=np.int64)
+    roots = joined(np.arange(size), Pairs(pairs[:, 0], pairs[:, 1]))
+    assert roots.tolist() == [forest.root(row) for row in range(size)]
+
+
+def test_similarities_are_those_of_plain_sets() -> None:
+    rng = random.Random(8)
+    texts = ["", "a", "aaaaaaaaaaaa", *("".join(rng.choices("abc ", k=n)) for n in range(40))]
+    chosen = [(a, b) for a in range(len(texts)) for b in range(a + 1, len(texts))]
+    pairs = np.array(chosen, dtype=np.int64)
+    found = similarities(texts, Pairs(pairs[:, 0], pairs[:, 1]))
+    assert found.tolist() == pytest.approx([jaccard(texts[a], texts[b]) for a, b in chosen])
+
+
+def meaning(texts: Sequence[str]) -> Vectors:
+    """A stand-in for an embedder: what a text says is its last letter."""
+    angles = np.array([ord(text[-1]) for text in texts], dtype=np.float32)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def test_paraphrases_are_a_third_kind_and_no_split_divides_them() -> None:
+    texts = ["one way to say it a", "ONE way to say it: a", "quite another manner a", "else b"]
+    found = find_duplicates(examples_of(*texts), embed=meaning)
+    assert (found.exact_roots, found.roots) == ((0, 0, 2, 3), (0, 0, 0, 3))
+    assert (found.duplicates, found.near_duplicates, found.paraphrases) == (1, 0, 1)
+    assert [group.kind for group in found.kinds] == ["paraphrase"]
+    assert [found.kind_of(row) for row in (1, 2)] == ["exact", "paraphrase"]
+    assert find_duplicates(examples_of(*texts)).paraphrases == 0
+
+
+@given(st.integers(1, 40), st.integers(1, 5))
+def test_paraphrase_pairs_join_what_all_pairs_join(rows: int, dimension: int) -> None:
+    vectors = np.random.default_rng(rows).normal(size=(rows, dimension)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = paraphrase_pairs(vectors, threshold=0.8, nearest=40)
+    found = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    cosines = vectors @ vectors.T
+    wanted = {(a, b) for a in range(rows) for b in range(a + 1, rows) if cosines[a, b] >= 0.8}
+    assert all(abs(cosines[pair] - 0.8) < 1e-5 for pair in found ^ wanted)  # rounding alone

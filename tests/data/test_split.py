@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from pydantic import JsonValue
 from freehold.core.errors import DataError
 from freehold.core.sections import Columns, SplitSpec
 from freehold.core.snapshot import Drop, Example, Snapshot, Source
+from freehold.data.duplicates import Vectors
 from freehold.data.read import Reading
 from freehold.data.snapshot import freeze
 from freehold.data.split import Sizes, sizes_for
@@ -254,3 +257,27 @@ def test_training_rows_that_repeat_the_users_test_rows_are_left_out_and_counted(
 
 
 # Taking a part --------------------------------------------------------------------------------
+
+
+def test_no_split_divides_paraphrases_and_a_training_row_that_paraphrases_a_test_row_is_left_out() -> (
+    None
+):
+    def meaning(texts: Sequence[str]) -> Vectors:
+        """A stand-in for an embedder: rows say the same where their last digit is the same."""
+        return np.eye(10, dtype=np.float32)[[int(text[-1]) for text in texts]]
+
+    words = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot"]
+    rows = [
+        example(n, "ab"[n % 2], text=f"{words[n % 6] * 4} {n * 7919 % 1009} says {n // 6}")
+        for n in range(60)
+    ]
+    spec = SplitSpec(paraphrase=0.9)
+    snapshot = freeze(reading_of(*rows), spec=spec, embed=meaning)
+    assert snapshot.paraphrases == 50
+    said = [{e.input[-1] for e in part} for part in splits(snapshot).values()]
+    assert sum(map(len, said)) == 10
+    tests = [example(100, "a", text="quite other words 3"), example(101, "b", text="again new 4")]
+    snapshot = freeze(reading_of(*rows), spec=spec, test=reading_of(*tests), embed=meaning)
+    assert snapshot.drops_by_reason == {"says the same as a test row in other words": 12}
+    with pytest.raises(ValueError, match="embedder"):
+        freeze(reading_of(*rows), spec=spec)

@@ -80,8 +80,24 @@ DATA_VERBS: tuple[Verb, ...] = (
         name="data dedup",
         arguments="[FILE]",
         summary="find rows that repeat or nearly repeat others",
-        about="Shows groups of rows that repeat, nearly repeat or paraphrase each other.",
-        examples=(("freehold data dedup", "what repeats"),),
+        about="Shows groups of rows that repeat, nearly repeat or paraphrase each other. With --out writes a\nnew file that keeps the first row of each group; yours is never changed.",
+        examples=(
+            ("freehold data dedup", "what repeats in this task's examples"),
+            ("freehold data dedup --out data/dedup.jsonl", "a copy without the repeats"),
+            ("freehold data dedup more.jsonl --paraphrase", "also the same in other words"),
+        ),
+        flags=(
+            Flag(
+                ("--out",),
+                "write the first row of each group to FILE",
+                kind="text",
+                value="FILE",
+                completes="file",
+            ),
+            Flag(
+                ("--paraphrase",), "also join what says the same in other words (embeds each row)"
+            ),
+        ),
         at_least=0,
         at_most=1,
         completes="file",

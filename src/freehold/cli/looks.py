@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from freehold.cli.contamination import look as contamination
 from freehold.cli.look_at_rights import personal, synthetic, terms
 from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
 from freehold.cli.seen import Look, Seen
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 LOOKS: Mapping[str, Look] = {
     "adequacy": adequacy,
+    "contamination": contamination,
     "labels": labels,
     "personal": personal,
     "poisoning": poisoning,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,11 @@ from freehold.store.lineage import SNAPSHOT_PREFIX
 from freehold.store.store import STATE_FOLDER, Store
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from freehold.core.snapshot import Snapshot
+    from freehold.data.duplicates import Embed
     from freehold.ladder.prepare import Prepared
     from freehold.ladder.tools import Models
 
@@ -100,6 +104,7 @@ def prepare_task(
         strict=strict,
         limit=limit,
         fetch=fetch_of(session),
+        embed=embedding(session, resolved.task_file.models.embedder),
     )
 
 
@@ -108,3 +113,13 @@ def fetch_of(session: Session) -> Callable[[str], Path]:
     from freehold.data.hub import fetch
 
     return partial(fetch, cache=paths.cache_folder(), online=session.is_online)
+
+
+def embedding(session: Session, name: str) -> Embed:
+    """Return what turns texts into vectors by the embedder `name`, which is opened at the first use."""
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        with open_models(session) as models:
+            return models.embedder(name).encode(texts)
+
+    return embed

@@ -217,6 +217,16 @@ CODES: Mapping[str, str] = {
     " Look at the rows before anything is trained on them.",
     "DAT-069": "A source gave more rows than data.most_rows_of_a_source allows; the rows beyond that, drawn by chance,"
     " are left out.",
+    "DAT-050": "Shards of data can be worked on by a Ray cluster where the extra `ray` is installed. The cores"
+    " of one machine need no extra.",
+    "DAT-051": "A file of data.benchmarks cannot be read. It holds examples as data.examples does, or one"
+    " `text` a line.",
+    "DAT-052": "Rows that candidates are measured on stand in what they are built from: the same text, nine"
+    " tenths of its pieces, or half of its runs of eight words. An answer learnt by heart would count as skill.",
+    "DAT-053": "More held-out rows share the words of a training row than rows of this kind do by nature, so"
+    " some may be copies in other words. They are listed for review and do not count for the gate.",
+    "DAT-054": "Some rows say the same as others. `freehold data dedup --out FILE` writes a copy with the first"
+    " of each; here the rows of one group have different answers, and only the first one's is kept.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",

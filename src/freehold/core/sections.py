@@ -115,7 +115,11 @@ class Prices(Record):
 
 
 class SplitSpec(Record):
-    """How examples are divided. Counts left out are derived from the number of examples."""
+    """How examples are divided. Counts left out are derived from the number of examples.
+
+    No split divides rows whose inputs share at least `near` of their five-character pieces. With
+    `paraphrase`, a cosine of embeddings such as 0.94, neither those that say the same in other words.
+    """
 
     test: AtLeastOne | None = None
     dev: AtLeastOne | None = None
@@ -123,6 +127,8 @@ class SplitSpec(Record):
     seed: int = 7
     group_by: str | None = None
     stratify_by: str | None = None
+    near: Annotated[float, Field(ge=0.5, le=1)] = 0.9
+    paraphrase: Annotated[float, Field(ge=0.5, le=1)] | None = None
 
 
 class Columns(Record):
@@ -177,6 +183,7 @@ class DataSection(Record):
     `traffic` is a file of inputs as they come in, to compare the test split with. `source_column` names the
     column that says who gave a row (left out: the file), and `most_rows_of_a_source` caps what one of them
     may give.
+    `benchmarks` are files whose items must not stand in what is built from, beside the task's own tests.
     """
 
     examples: str | tuple[str, ...]
@@ -187,6 +194,7 @@ class DataSection(Record):
     synthetic: str | tuple[str, ...] | None = None
     synthetic_share: Share = 0.5
     synth: SynthSpec = SynthSpec()
+    benchmarks: str | tuple[str, ...] = ()
     columns: Columns = Columns()
     split: SplitSpec = SplitSpec()
     slices: tuple[str | Slice, ...] = ()

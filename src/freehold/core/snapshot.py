@@ -135,8 +135,8 @@ class Drop(Record):
 class Snapshot(Record):
     """Frozen data, split once.
 
-    `duplicates` and `near_duplicates` count rows that repeat an earlier one; their groups stay on
-    one side of every split. `leaked` counts
+    `duplicates` and `near_duplicates` count rows that repeat an earlier one, `paraphrases` those that
+    say it in other words, where they were looked for; their groups stay on one side of every split. `leaked` counts
     rows of a test file of the user that repeat a training row; the training row is the one left out.
     """
 
@@ -149,6 +149,7 @@ class Snapshot(Record):
     seed: int = 7
     duplicates: int = 0
     near_duplicates: int = 0
+    paraphrases: int = 0
     leaked: int = 0
 
     @model_validator(mode="after")

@@ -1,40 +1,42 @@
-"""Find rows that repeat or nearly repeat others, so that no split divides them.
+"""Find rows that repeat, nearly repeat or paraphrase others, so that no split divides them.
 
 Exact: the same text after lower-casing, turning punctuation into spaces and collapsing white space.
-Near: a Jaccard similarity of at least 0.9 between the sets of five-character pieces. Candidates
-come from MinHash with banding (Broder 1997; Leskovec, Rajaraman, Ullman, *Mining of Massive
-Datasets*, chapter 3), and each pair is checked on the true sets, so that no pair is reported that
-is not near. With 16 bands of 8 hashes a pair at 0.9 is missed once in 10,000 times.
+Near: a Jaccard similarity of at least 0.9 between the sets of five-character pieces. Candidates come
+from MinHash with banding (`minhash.py`), and each pair is checked on the true sets, so that no pair is
+reported that is not near. Paraphrase, where it is asked for: a cosine of embeddings of at least so
+much, by exact search among all pairs.
 """
 
 from __future__ import annotations
 
-import bisect
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.record import Record
 from freehold.core.snapshot import Example
+from freehold.data import minhash
+from freehold.data.minhash import Pairs, Rows
 
 NEAR = 0.9
-_PIECE_CHARACTERS = 5
-_BANDS = 16
-_HASHES_PER_BAND = 8
-_PIECES_AT_ONCE = 1 << 15
-_COMPARED_IN_A_BUCKET = 64
-_DOUBT = 0.1  # nearly four standard errors of the similarity that 128 hashes estimate
-_SEPARATOR = 0
-_HASH_SEED = 20_261_122  # fixed, so that the same rows give the same groups on every machine
+PARAPHRASE = 0.94
+"""A cosine of all-MiniLM-L6-v2 from which on two questions mostly ask the same."""
+NEAREST = 16
+"""So many paraphrases of one row are looked for, the nearest ones."""
 
-_Hashes: TypeAlias = NDArray[np.uint64]
+Vectors: TypeAlias = NDArray[np.float32]
+Embed: TypeAlias = Callable[[Sequence[str]], Vectors]
+"""Returns a row of unit length for each text."""
+Kind: TypeAlias = Literal["exact", "near", "paraphrase"]
+
+_COMPARED_AT_ONCE = 1 << 10
 _OPERATORS = re.compile(r"(?<=\d)\s*([-+*/%^=<>])\s*(?=\d)")
 _PICTURES = "\u2600-\u27bf\U0001f000-\U0001faff"
 _WORDS = re.compile(rf"[^\W_]+|(?<=\d )[-+*/%^=<>](?= \d)|[{_PICTURES}]")
+_SPACES = str.maketrans({chr(n): " " for n in range(128) if not chr(n).isalnum()})
 
 
 def normalise(text: str) -> str:
@@ -43,62 +45,112 @@ def normalise(text: str) -> str:
     An operator between two numbers and a picture character stay, because they change what is
     asked: `3 + 4` is not `3 * 4`.
     """
+    if text.isascii() and not _OPERATORS.search(text):  # the same, in half of the time
+        return " ".join(text.lower().translate(_SPACES).split())
     return " ".join(_WORDS.findall(_OPERATORS.sub(r" \1 ", text.lower())))
+
+
+class Group(NamedTuple):
+    """Rows that belong together, in ascending order, and the weakest tie that was needed for it."""
+
+    kind: Kind
+    rows: tuple[int, ...]
 
 
 class Duplicates(Record):
     """Which rows belong together, as the position of the first row of their group.
 
-    `exact_roots[i]` is the first row with the same normalised text as row i; `roots[i]` the first
-    row of its group when near duplicates are joined too. A row alone is its own root.
+    `exact_roots[i]` is the first row with the same normalised text as row i; `near_roots[i]` the
+    first row of its group when near duplicates are joined too; `roots[i]` when paraphrases are joined
+    as well, where they were looked for. A row alone is its own root.
     """
 
     exact_roots: tuple[int, ...]
+    near_roots: tuple[int, ...]
     roots: tuple[int, ...]
 
     @property
     def duplicates(self) -> int:
         """How many rows repeat an earlier one exactly, after normalising."""
-        return sum(root != row for row, root in enumerate(self.exact_roots))
+        return _followers(self.exact_roots)
 
     @property
     def near_duplicates(self) -> int:
         """How many further rows nearly repeat an earlier one."""
-        return sum(
-            root != row
-            for row, root in enumerate(self.roots)
-            if self.exact_roots[row] == row  # repeats are counted as such already
-        )
+        return _followers(self.near_roots) - self.duplicates
+
+    @property
+    def paraphrases(self) -> int:
+        """How many further rows say what an earlier one says in other words."""
+        return _followers(self.roots) - _followers(self.near_roots)
 
     @property
     def groups(self) -> tuple[tuple[int, ...], ...]:
         """The groups with more than one row, as positions, in the order of their first rows."""
+        return tuple(group.rows for group in self.kinds)
+
+    @property
+    def kinds(self) -> tuple[Group, ...]:
+        """The groups with more than one row, each with what ties it."""
         members: dict[int, list[int]] = {}
         for row, root in enumerate(self.roots):
             members.setdefault(root, []).append(row)
-        return tuple(tuple(rows) for rows in members.values() if len(rows) > 1)
+        return tuple(
+            Group(self._kind(rows), tuple(rows)) for rows in members.values() if len(rows) > 1
+        )
+
+    def kind_of(self, row: int) -> Kind:
+        """Return how a row that is not the first of its group belongs to the rows before it."""
+        if self.exact_roots[row] != row:
+            return "exact"
+        return "near" if self.near_roots[row] != row else "paraphrase"
+
+    def _kind(self, rows: Sequence[int]) -> Kind:
+        if len({self.exact_roots[row] for row in rows}) == 1:
+            return "exact"
+        return "near" if len({self.near_roots[row] for row in rows}) == 1 else "paraphrase"
 
 
-def find_duplicates(examples: Sequence[Example], *, near: float = NEAR) -> Duplicates:
+def _followers(roots: Sequence[int]) -> int:
+    """Return how many rows are not the first of their group."""
+    return sum(root != row for row, root in enumerate(roots))
+
+
+def find_duplicates(
+    examples: Sequence[Example],
+    *,
+    near: float = NEAR,
+    paraphrase: float = PARAPHRASE,
+    embed: Embed | None = None,
+) -> Duplicates:
     """Group examples whose question repeats or nearly repeats; answers are not looked at.
 
     The question is the input with its context and history. Groups are closed: where a is near b
-    and b near c, all three are one group.
+    and b near c, all three are one group. With `embed`, inputs whose embeddings have a cosine of at
+    least `paraphrase` are joined too, where context and history are the same.
     """
     keys = [question_key(example) for example in examples]
     first: dict[tuple[str, str], int] = {}
-    exact_roots = [first.setdefault(key, row) for row, key in enumerate(keys)]
-    distinct = list(first.values())
-    around = [keys[row][1] for row in distinct]
-    forest = Forest(len(examples))
-    for row, root in enumerate(exact_roots):
-        forest.join(root, row)
-    pairs = near_pairs([keys[row][0] for row in distinct], threshold=near, apart=around)
-    for a, b in pairs:
-        forest.join(distinct[a], distinct[b])
+    exact = np.array([first.setdefault(key, row) for row, key in enumerate(keys)], dtype=np.int64)
+    distinct = np.fromiter(first.values(), dtype=np.int64, count=len(first))
+    around = [context for _, context in first]
+    found = near_roots([text for text, _ in first], threshold=near, apart=around)
+    near_of = np.empty_like(exact)
+    near_of[distinct] = distinct[found]
+    near_of = near_of[exact]
+    roots = near_of
+    if embed is not None:
+        chosen = np.flatnonzero(found == np.arange(len(found)))  # one row of a near group is enough
+        rows = distinct[chosen]
+        vectors = embed([examples[row].input for row in _numbers(rows)])
+        pairs = paraphrase_pairs(
+            vectors, threshold=paraphrase, apart=[around[row] for row in _numbers(chosen)]
+        )
+        roots = minhash.joined(near_of, Pairs(rows[pairs.first], rows[pairs.second]))
     return Duplicates(
-        exact_roots=tuple(exact_roots),
-        roots=tuple(forest.root(row) for row in range(len(examples))),
+        exact_roots=tuple(_numbers(exact)),
+        near_roots=tuple(_numbers(near_of)),
+        roots=tuple(_numbers(roots)),
     )
 
 
@@ -127,6 +179,9 @@ class Forest:
         self._parent[high] = low
 
 
+# Near ----------------------------------------------------------------------------------------
+
+
 def near_pairs(
     texts: Sequence[str], *, threshold: float = NEAR, apart: Sequence[str] | None = None
 ) -> tuple[tuple[int, int], ...]:
@@ -135,124 +190,100 @@ def near_pairs(
     Enough pairs to join every group are returned, not each pair of a group. Texts with a different
     entry in `apart` (their context) are never paired.
     """
-    if len(texts) < 2:
-        return ()
-    pieces = _Pieces(texts)
-    signatures = _signatures(pieces)
-    forest = Forest(len(texts))
-    pairs: list[tuple[int, int]] = []
-    for bucket in _buckets(signatures):
-        for a, b in _likely_pairs(bucket, signatures, threshold - _DOUBT):
-            if forest.root(a) == forest.root(b) or (apart and apart[a] != apart[b]):
-                continue
-            if pieces.jaccard(a, b) >= threshold:
-                forest.join(a, b)
-                pairs.append((a, b))
-    return tuple(pairs)
+    pairs, _ = _near(texts, threshold=threshold, apart=apart)
+    return tuple(zip(_numbers(pairs.first), _numbers(pairs.second), strict=True))
 
 
-def _likely_pairs(
-    bucket: NDArray[np.int64], signatures: _Hashes, least: float
-) -> Iterator[tuple[int, int]]:
-    """Yield the pairs of a bucket whose signatures agree in a share of at least `least`.
+def near_roots(
+    texts: Sequence[str], *, threshold: float = NEAR, apart: Sequence[str] | None = None
+) -> Rows:
+    """Return for each text the position of the first text of its group, joined by `near_pairs`."""
+    _, roots = _near(texts, threshold=threshold, apart=apart)
+    return roots
 
-    Each row is compared with the 64 before it: the limit keeps a bucket of thousands of rows, as
-    filled-in forms give, from taking quadratic time.
+
+def _near(
+    texts: Sequence[str], *, threshold: float, apart: Sequence[str] | None
+) -> tuple[Pairs, Rows]:
+    roots = np.arange(len(texts), dtype=np.int64)
+    found: list[Pairs] = [Pairs(roots[:0], roots[:0])]
+    if len(texts) > 1:
+        plan = minhash.banding(threshold)
+        sketches = minhash.sketches(texts, plan=plan)
+        contexts = _numbered(apart)
+        buckets = minhash.all_buckets(sketches, apart=contexts)
+        for lags in minhash.lag_rounds():
+            buckets = minhash.unresolved(buckets, roots, next_lag=lags.start)
+            if not len(buckets.row):
+                break
+            pairs = _divided(minhash.candidates(buckets, lags), roots, contexts)
+            pairs = minhash.likely(pairs, sketches.marks, plan=plan)
+            is_near = minhash.similarities(texts, pairs) >= threshold
+            found.append(Pairs(pairs.first[is_near], pairs.second[is_near]))
+            roots = minhash.joined(roots, found[-1])
+    first = np.concatenate([pairs.first for pairs in found])
+    second = np.concatenate([pairs.second for pairs in found])
+    return Pairs(first, second), roots
+
+
+def _divided(pairs: Pairs, roots: Rows, contexts: minhash.Hashes | None) -> Pairs:
+    """Return the pairs whose rows are not of one group yet, and may be."""
+    keep = roots[pairs.first] != roots[pairs.second]
+    if contexts is not None:
+        keep &= contexts[pairs.first] == contexts[pairs.second]
+    return Pairs(pairs.first[keep], pairs.second[keep])
+
+
+def _numbers(rows: Rows) -> list[int]:
+    return cast("list[int]", rows.tolist())
+
+
+def _numbered(names: Sequence[str] | None) -> minhash.Hashes | None:
+    """Return a number for each name that is the same where the names are; None where all are."""
+    if not names:
+        return None
+    numbers: dict[str, int] = {}
+    found = [numbers.setdefault(name, len(numbers)) for name in names]
+    return np.array(found, dtype=np.uint64) if len(numbers) > 1 else None
+
+
+# Paraphrase ----------------------------------------------------------------------------------
+
+
+def paraphrase_pairs(
+    vectors: Vectors,
+    *,
+    threshold: float = PARAPHRASE,
+    nearest: int = NEAREST,
+    apart: Sequence[str] | None = None,
+) -> Pairs:
+    """Return the pairs of rows whose cosine is at least `threshold`: exact, all pairs are compared.
+
+    Args:
+        vectors: one row of unit length for each text, [n, dimension].
+        threshold: the least cosine.
+        nearest: at most so many partners are kept for one row, the nearest ones; enough of them are
+            kept to join the groups of forms that were filled in a hundred times.
+        apart: rows with different entries are never paired.
+
+    The time grows with the square of the rows: 2 n² x dimension operations, a thousand rows against all
+    at a time.
     """
-    inside = signatures[bucket]
-    for lag in range(1, min(len(bucket), _COMPARED_IN_A_BUCKET + 1)):
-        agreement = np.mean(inside[lag:] == inside[:-lag], axis=1)
-        for place in np.flatnonzero(agreement >= least).tolist():
-            yield int(bucket[place]), int(bucket[place + lag])
-
-
-class _Pieces:
-    """The hashed five-character pieces of every text, one after the other."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        padded = [text.ljust(_PIECE_CHARACTERS, "\x01") for text in texts]
-        lengths = np.array([len(text) for text in padded], dtype=np.int64)
-        codes = np.frombuffer("".join(padded).encode("utf-32-le"), dtype=np.uint32)
-        starts = np.concatenate(([0], np.cumsum(lengths)))
-        hashes = _rolling_hash(codes)
-        counts = lengths - (_PIECE_CHARACTERS - 1)
-        inside = np.ones(len(codes), dtype=np.bool_)
-        for offset in range(1, _PIECE_CHARACTERS):  # pieces that would cross into the next text
-            inside[starts[1:] - offset] = False
-        self.hashes: _Hashes = hashes[inside[: len(hashes)]]
-        self.starts: NDArray[np.int64] = np.concatenate(([0], np.cumsum(counts)))
-        self._distinct: dict[int, _Hashes] = {}
-
-    def of(self, row: int) -> _Hashes:
-        """The different pieces of one text."""
-        if row not in self._distinct:
-            self._distinct[row] = np.unique(self.hashes[self.starts[row] : self.starts[row + 1]])
-        return self._distinct[row]
-
-    def jaccard(self, a: int, b: int) -> float:
-        """The share of the pieces of two texts that both have."""
-        first, second = self.of(a), self.of(b)
-        both = len(np.intersect1d(first, second, assume_unique=True))
-        return both / (len(first) + len(second) - both)
-
-
-def _rolling_hash(codes: NDArray[np.uint32]) -> _Hashes:
-    """Hash every run of five code points: a polynomial, then the finaliser of splitmix64."""
-    count = max(0, len(codes) - _PIECE_CHARACTERS + 1)
-    hashes = np.zeros(count, dtype=np.uint64)
-    for offset in range(_PIECE_CHARACTERS):
-        hashes = hashes * np.uint64(0x9E3779B97F4A7C15) + codes[offset : offset + count]
-    hashes ^= hashes >> np.uint64(30)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    hashes ^= hashes >> np.uint64(27)
-    hashes *= np.uint64(0x94D049BB133111EB)
-    return hashes ^ (hashes >> np.uint64(31))
-
-
-def _signatures(pieces: _Pieces) -> _Hashes:
-    """Return the least hash of each text under 128 hash functions, as rows x 128."""
-    rng = np.random.default_rng(_HASH_SEED)
-    count = _BANDS * _HASHES_PER_BAND
-    factors = rng.integers(1, 1 << 63, size=count, dtype=np.uint64) | np.uint64(1)
-    shifts = rng.integers(0, 1 << 63, size=count, dtype=np.uint64)
-    rows = len(pieces.starts) - 1
-    signatures = np.empty((rows, count), dtype=np.uint64)
-    for first, last in _blocks(pieces.starts):
-        start = pieces.starts[first]
-        block = pieces.hashes[start : pieces.starts[last]]
-        offsets = pieces.starts[first:last] - start
-        for column in range(count):
-            mixed = block * factors[column] + shifts[column]
-            signatures[first:last, column] = np.minimum.reduceat(mixed, offsets)
-    return signatures
-
-
-def _blocks(starts: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Cut the texts into runs that fit into the processor's cache together."""
-    places = cast("list[int]", starts.tolist())
-    cuts = [0]
-    while cuts[-1] < len(places) - 1:
-        limit = places[cuts[-1]] + _PIECES_AT_ONCE
-        cuts.append(max(cuts[-1] + 1, bisect.bisect_right(places, limit) - 1))
-    return pairwise(cuts)
-
-
-def _buckets(signatures: _Hashes) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows that agree in all hashes of some band, two or more at a time."""
-    for band in range(_BANDS):
-        part = signatures[:, band * _HASHES_PER_BAND : (band + 1) * _HASHES_PER_BAND]
-        keys = _mixed(part)
-        order = np.argsort(keys, kind="stable")
-        same = keys[order[1:]] == keys[order[:-1]]
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], same, [False]))))
-        for start, end in edges.reshape(-1, 2).tolist():
-            yield order[start : end + 1]
-
-
-def _mixed(part: _Hashes) -> _Hashes:
-    """Mix the hashes of a band into one number; a chance agreement costs one comparison more."""
-    mixed = np.zeros(len(part), dtype=np.uint64)
-    for column in range(part.shape[1]):
-        mixed = (mixed ^ part[:, column]) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(32)
-    return mixed
+    contexts = _numbered(apart)
+    firsts: list[Rows] = []
+    seconds: list[Rows] = []
+    for start in range(0, len(vectors), _COMPARED_AT_ONCE):
+        cosines = vectors[start : start + _COMPARED_AT_ONCE] @ vectors[start:].T
+        place = np.arange(len(cosines))
+        cosines[np.tri(*cosines.shape, dtype=np.bool_)] = -1.0  # itself, and those before it
+        if contexts is not None:
+            block = contexts[start : start + _COMPARED_AT_ONCE]
+            cosines[block[:, None] != contexts[None, start:]] = -1.0
+        kept = min(nearest, cosines.shape[1])
+        best = np.argpartition(cosines, -kept, axis=1)[:, -kept:].astype(np.int64)
+        is_near = np.take_along_axis(cosines, best, axis=1) >= threshold
+        firsts.append(start + np.repeat(place, is_near.sum(axis=1)))
+        seconds.append(start + best[is_near])
+    if not firsts:
+        return Pairs(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    return minhash.different(Pairs(np.concatenate(firsts), np.concatenate(seconds)))

@@ -14,7 +14,12 @@ from freehold.data.detect import closed_labels
 from freehold.data.duplicates import question_key
 from freehold.data.findings import answer_of, counted, everything_in, listed, warning
 from freehold.data.read import drops_as_causes
-from freehold.data.snapshot import GROUP_OF_TEST, NEARLY_REPEATS_TEST, REPEATS_TEST
+from freehold.data.snapshot import (
+    GROUP_OF_TEST,
+    NEARLY_REPEATS_TEST,
+    PARAPHRASES_TEST,
+    REPEATS_TEST,
+)
 from freehold.data.sources import BEYOND_THE_CAP, rows_beyond_caps
 from freehold.data.synthesis.admission import SYNTHETIC_DROPS
 
@@ -24,7 +29,7 @@ REPEATED_SHARE = 0.01
 LARGEST_SHARE_OF_ONE_LABEL = 0.75
 LARGEST_SHARE_OF_SEVERAL = 0.5
 LONGEST_CHARACTERS = 20_000
-_LEAKS = (REPEATS_TEST, NEARLY_REPEATS_TEST, GROUP_OF_TEST)
+_LEAKS = (REPEATS_TEST, NEARLY_REPEATS_TEST, PARAPHRASES_TEST, GROUP_OF_TEST)
 
 
 class Lengths(Record):

@@ -20,7 +20,7 @@ from freehold.core.snapshot import (
 )
 from freehold.core.task import JsonOutput, LabelOutput
 from freehold.data.detect import output_of
-from freehold.data.duplicates import Duplicates, Forest, find_duplicates
+from freehold.data.duplicates import Duplicates, Embed, Forest, find_duplicates
 from freehold.data.formats import missing_column
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
@@ -28,6 +28,7 @@ from freehold.data.synthesis.admission import admit, set_apart
 
 REPEATS_TEST = "repeats a test row"
 NEARLY_REPEATS_TEST = "nearly repeats a test row"
+PARAPHRASES_TEST = "says the same as a test row in other words"
 GROUP_OF_TEST = "belongs to a group of the test rows"
 
 
@@ -38,6 +39,7 @@ def freeze(
     test: Reading | None = None,
     synthetic: Reading | None = None,
     synthetic_share: float = 0.5,
+    embed: Embed | None = None,
 ) -> Snapshot:
     """Divide what was read, once, and name it by its content.
 
@@ -46,21 +48,24 @@ def freeze(
     first closed field), or the values of `spec.stratify_by`. With `test`, that file is the test
     split as it is; training rows that repeat it, exactly or nearly, or share a group with it, are
     left out with a reason and counted in `leaked`. Every split is in one random order that depends
-    on the seed and the content.
+    on the seed and the content. `spec.paraphrase` needs `embed`, which turns texts into vectors.
 
     Rows that no person wrote are never divided: those of `synthetic`, and those whose origin says so,
     join the training rows up to a share of `synthetic_share`; see `synthesis.admission`.
 
     Raises:
+        ValueError: `spec.paraphrase` without `embed`.
         DataError: too few examples (DAT-010), one answer only (DAT-011), sizes or groups that
             cannot be divided (DAT-012), a column of `spec` that no row has (DAT-007).
     """
     apart = set_apart(reading, test, synthetic)
-    snapshot = _divided(apart.reading, spec=spec, test=apart.test)
+    snapshot = _divided(apart.reading, spec=spec, test=apart.test, embed=embed)
     return admit(snapshot, apart, most_share=synthetic_share)
 
 
-def _divided(reading: Reading, *, spec: SplitSpec, test: Reading | None) -> Snapshot:
+def _divided(
+    reading: Reading, *, spec: SplitSpec, test: Reading | None, embed: Embed | None
+) -> Snapshot:
     given = _grouped(reading, spec)
     tests = _grouped(test, spec) if test is not None else ()
     _refuse_too_few(given, (*reading.drops, *(test.drops if test is not None else ())))
@@ -68,7 +73,7 @@ def _divided(reading: Reading, *, spec: SplitSpec, test: Reading | None) -> Snap
         raise _too_few(0, test.drops)
     _refuse_one_answer((*given, *tests))
     everything = (*given, *tests)
-    duplicates = find_duplicates(everything)
+    duplicates = duplicates_of(everything, spec=spec, embed=embed)
     roots = _with_groups(everything, duplicates)
     kept, leaks = _without_leaks(given, roots, duplicates)
     _refuse_too_few([given[row] for row in kept], (*reading.drops, *leaks))
@@ -81,6 +86,21 @@ def _divided(reading: Reading, *, spec: SplitSpec, test: Reading | None) -> Snap
         duplicates=duplicates,
         seed=spec.seed,
     )
+
+
+def duplicates_of(
+    examples: Sequence[Example], *, spec: SplitSpec, embed: Embed | None = None
+) -> Duplicates:
+    """Return which examples the settings keep together as repeats.
+
+    Raises:
+        ValueError: `spec.paraphrase` without `embed`.
+    """
+    if spec.paraphrase is None:
+        return find_duplicates(examples, near=spec.near)
+    if embed is None:
+        raise ValueError("data.split.paraphrase needs an embedder")
+    return find_duplicates(examples, near=spec.near, paraphrase=spec.paraphrase, embed=embed)
 
 
 # What must hold ------------------------------------------------------------------------------
@@ -172,14 +192,16 @@ def _without_leaks(
     """Return the rows that share no group with a test row, and a drop for each of the others."""
     held_out = set(roots[len(given) :])
     exact = set(duplicates.exact_roots[len(given) :])
-    near = set(duplicates.roots[len(given) :])
+    near = set(duplicates.near_roots[len(given) :])
+    reworded = set(duplicates.roots[len(given) :])
     kept: list[int] = []
     drops: list[Drop] = []
     for row, example in enumerate(given):
         if roots[row] not in held_out:
             kept.append(row)
             continue
-        reason = NEARLY_REPEATS_TEST if duplicates.roots[row] in near else GROUP_OF_TEST
+        reason = PARAPHRASES_TEST if duplicates.roots[row] in reworded else GROUP_OF_TEST
+        reason = NEARLY_REPEATS_TEST if duplicates.near_roots[row] in near else reason
         reason = REPEATS_TEST if duplicates.exact_roots[row] in exact else reason
         drops.append(Drop(source=example.source, row=example.row, reason=reason))
     return tuple(kept), tuple(drops)
@@ -279,6 +301,7 @@ def _snapshot(
         seed=seed,
         duplicates=duplicates.duplicates,
         near_duplicates=duplicates.near_duplicates,
+        paraphrases=duplicates.paraphrases,
         leaked=len(leaks),
     )
 

@@ -18,6 +18,7 @@ from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
 from freehold.data.detect import Detected, detect
 from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.duplicates import Embed
 from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
 from freehold.data.personal.reading import scrub_readings, scrubber_of
@@ -71,6 +72,7 @@ def prepare(
     strict: bool = False,
     limit: int | None = None,
     fetch: Fetch | None = None,
+    embed: Embed | None = None,
 ) -> Prepared:
     """Read, detect, split and check: everything that happens before a rung is built.
 
@@ -81,6 +83,7 @@ def prepare(
         strict: warnings of the data become errors.
         limit: keep at most this many test examples, for a quick look.
         fetch: gives the file behind a dataset of a hub (`hf://`).
+        embed: turns texts into vectors; needed where `data.split.paraphrase` is set.
 
     Raises:
         ConfigError: a file named in the task file is missing, or settings do not fit the data.
@@ -96,6 +99,7 @@ def prepare(
         test=test,
         synthetic=found.synthetic,
         synthetic_share=section.synthetic_share,
+        embed=embed,
     )
     if limit is not None:
         snapshot = _limited(snapshot, limit)

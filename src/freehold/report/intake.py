@@ -236,11 +236,12 @@ def _synthetic(snapshot: Snapshot) -> str:
 
 
 def _duplicates(snapshot: Snapshot) -> str:
-    if not snapshot.duplicates and not snapshot.near_duplicates:
+    if not (snapshot.duplicates or snapshot.near_duplicates or snapshot.paraphrases):
         return "none"
+    reworded = f", {numbers.count(snapshot.paraphrases)} paraphrase" if snapshot.paraphrases else ""
     return (
         f"{numbers.count(snapshot.duplicates)} exact, {numbers.count(snapshot.near_duplicates)} near"
-        " → grouped, so they cannot straddle splits"
+        f"{reworded} → grouped, so they cannot straddle splits"
     )
 
 
