@@ -1,3 +1,4 @@
+# pyright: standard
 """Confident learning against cleanlab, the reference implementation of its authors, and planted errors."""
 
 from __future__ import annotations
