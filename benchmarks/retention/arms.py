@@ -187,7 +187,7 @@ def trl(lab: Lab, setting: Setting) -> Trained:
         LoraConfig(
             r=plan.spec.r,
             lora_alpha=2 * plan.spec.r,
-            target_modules=list(target_modules(network, plan.spec.targets)),
+            target_modules=list(target_modules(network, plan.spec.layers)),
             lora_dropout=0.0,
             task_type="CAUSAL_LM",
         ),
@@ -253,7 +253,7 @@ def osf(lab: Lab, setting: Setting) -> Trained:
     plan = _planned(lab, setting, scale=OSF_RATE)
     network = copy.deepcopy(lab.base.loaded.network.module)
     torch.manual_seed(setting.seed)
-    layers = list(target_modules(network, plan.spec.targets))
+    layers = list(target_modules(network, plan.spec.layers))
     model = _adapted(network, OSFConfig(target_modules=layers, task_type="CAUSAL_LM"))
     trained = [p for p in model.parameters() if p.requires_grad]
     recipe = plan.recipe

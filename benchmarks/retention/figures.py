@@ -143,17 +143,18 @@ def _figure(draws_B: Floats) -> Figure:
 
 
 def removed_at_equal_gain(naive: Sequence[Found], arm: Sequence[Found]) -> float | None:
-    """Return 1 - loss(arm) / loss(naive at the size with the arm's quality), on dev, pooled over seeds.
+    """Return 1 - loss(arm) / loss(naive at the size with the arm's quality), on dev, pooled over the seeds whose sizes of naive were measured.
 
     Naive's sizes are joined by straight lines; None where naive never has the arm's quality, or loses
     nothing there.
     """
     lost, naive_lost = 0.0, 0.0
-    by_seed = {line["seed"]: line for line in naive}
+    by_seed = {line["seed"]: line for line in naive if "sizes" in line}
     for line in arm:
+        if line["seed"] not in by_seed:
+            continue
         chosen = next(size for size in line["sizes"] if size["scale"] == line["chosen"])
-        other = by_seed.get(line["seed"])
-        equal = None if other is None else loss_at(other["sizes"], chosen["quality"])
+        equal = loss_at(by_seed[line["seed"]]["sizes"], chosen["quality"])
         if equal is None:
             return None
         lost, naive_lost = lost + chosen["loss"], naive_lost + equal

@@ -91,8 +91,8 @@ def _domain(
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for title, arm, variant in VARIANTS:
-        own = by_arm[arm]
-        if not own or (variant == "chosen" and "chosen" not in own[0]):
+        own = [n for n in by_arm[arm] if variant == "whole" or "chosen" in n]
+        if not own:
             continue
         seeds = {line["seed"] for line in own}
         naive = [line for line in by_arm["naive"] if line["seed"] in seeds]
@@ -162,12 +162,23 @@ def _costs(
         ]
         for name in (arm, "naive")
     }
+    ratio: float | None
     if alone[arm] and alone["naive"]:
         ratio = float(np.median(alone[arm]) / np.median(alone["naive"]))
     else:
-        ratio, mark = sum(n["seconds"] for n in own) / sum(n["seconds"] for n in naive), "~"
+        ratio, mark = _ratio_on_one_device(own, naive), "~"
     tokens = sum(n["tokens"] for n in own) / sum(n["tokens"] for n in naive)
-    return f"{mark}{ratio:.2f}x", f"{tokens:.2f}x"
+    shown = "-" if ratio is None else f"{mark}{ratio:.2f}x"
+    return shown, f"{tokens:.2f}x"
+
+
+def _ratio_on_one_device(own: Sequence[Found], naive: Sequence[Found]) -> float | None:
+    """Return the mean time of trainings against naive's, both on a CPU, else both on a GPU."""
+    for device in ("cpu", "cuda"):
+        times = [[n["seconds"] for n in lines if n["device"] == device] for lines in (own, naive)]
+        if all(times):
+            return float(np.mean(times[0]) / np.mean(times[1]))
+    return None
 
 
 def _ladders(domain: str, lines: Sequence[Found]) -> list[str]:
@@ -192,18 +203,18 @@ def _grids(by_arm: Mapping[str, Sequence[Found]]) -> list[str]:
         lines = [line for line in by_arm[arm] if "sizes" in line]
         if not lines:
             continue
-        scales = [size["scale"] for size in lines[0]["sizes"]]
+        scales = sorted({size["scale"] for line in lines for size in line["sizes"]})
         mean = {
-            key: [np.mean([line["sizes"][i][key] for line in lines]) for i in range(len(scales))]
+            key: [_mean_at(scale, key, lines) for scale in scales]
             for key in ("quality", "loss", "upper", "worst")
         }
         parts += [
-            f"Sizes of the update of {arm}, on dev, mean over seeds:",
+            f"Sizes of the update of {arm} that were looked at, on dev, mean over the seeds that did:",
             "",
             "| scale | " + " | ".join(f"{scale:g}" for scale in scales) + " |",
             "|---" * (len(scales) + 1) + "|",
             *(
-                f"| {label} | " + " | ".join(f"{value:.1f}" for value in mean[key]) + " |"
+                f"| {label} | " + " | ".join(mean[key]) + " |"
                 for key, label in (
                     ("quality", "quality"),
                     ("loss", "general points lost"),
@@ -221,6 +232,11 @@ def _grids(by_arm: Mapping[str, Sequence[Found]]) -> list[str]:
             "",
         ]
     return parts
+
+
+def _mean_at(scale: float, key: str, lines: Sequence[Found]) -> str:
+    values = [s[key] for line in lines for s in line["sizes"] if s["scale"] == scale]
+    return f"{np.mean(values):.1f}"
 
 
 def _is_feasible(line: Found) -> bool:

@@ -230,7 +230,7 @@ def adapted_by_peft(model: LocalModel) -> PeftModel:
     config = LoraConfig(
         r=SPEC.r,
         lora_alpha=2 * SPEC.r,
-        target_modules=list(target_modules(network, SPEC.targets)),
+        target_modules=list(target_modules(network, SPEC.layers)),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )

@@ -438,7 +438,7 @@ def adapted(network: PreTrainedModel) -> Any:
     config = LoraConfig(
         r=SPEC.r,
         lora_alpha=2 * SPEC.r,
-        target_modules=list(target_modules(network, SPEC.targets)),
+        target_modules=list(target_modules(network, SPEC.layers)),
         lora_dropout=0.0,
         task_type="CAUSAL_LM",
     )
@@ -576,7 +576,7 @@ def heading(size: str, device: str) -> str:
         f"{where}, {time.strftime('%Y-%m-%d')}; torch {torch.__version__}, transformers"
         f" {transformers.__version__}, peft {peft.__version__}, trl {trl.__version__}. Random Llama"
         f" ({size}, vocabulary {shape.network['vocab_size']:,}), bfloat16 base, float32 LoRA"
-        f" r={SPEC.r} on {SPEC.targets}, {shape.rows} rows or pairs,"
+        f" r={SPEC.r} on {SPEC.layers}, {shape.rows} rows or pairs,"
         f" {shape.rows_per_step} per step, prompts of {shape.prompt[0]} to {shape.prompt[1]} tokens"
         f" ({shape.start} the same in all), answers of {shape.answer[0]} to {shape.answer[1]}.\n"
     )

@@ -75,7 +75,7 @@ def heading(arguments: argparse.Namespace) -> str:
     base = "random, of acorn's shape" if arguments.random_base else arguments.base.name
     rows = arguments.steps * arguments.rows_per_step
     return (
-        f"{arguments.lesson}, base {base}, LoRA r={SPEC.r} on {SPEC.targets}, {rows} rows of"
+        f"{arguments.lesson}, base {base}, LoRA r={SPEC.r} on {SPEC.layers}, {rows} rows of"
         f" {arguments.data.name if arguments.data else 'generated text'}"
         f" ({HELD_OUT} others held out), {arguments.rows_per_step} rows per step,"
         f" {arguments.steps} steps, {torch.get_num_threads()} thread(s), torch {torch.__version__},"

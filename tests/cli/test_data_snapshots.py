@@ -79,7 +79,7 @@ def test_a_file_is_added_to_the_task_and_frozen(
     ("name", "content", "problem"),
     [
         ("absent.jsonl", None, "DAT-001"),
-        ("bad.jsonl", '{"text": "a"}\n', "DAT-006"),
+        ("bad.jsonl", '{"text": "a"}\n', "DAT-043"),
         ("other.jsonl", '{"question": "a", "answer": "b"}\n', "DAT-008"),
         ("empty.jsonl", "", "DAT-002"),
     ],

@@ -72,7 +72,7 @@ def test_what_was_trained_answers_the_same_after_saving_and_loading(
     base = open_tiny(family)
     network = base.loaded.network.module
     before = logits_of(network)
-    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32")
     wake(network)
     trained = logits_of(network)
     asked = base.generate([[user("thing 3")]], max_tokens=6)
@@ -103,7 +103,7 @@ def test_undo_leaves_the_base_bit_for_bit_as_it_was(
     network = network_of("llama").requires_grad_(False)
     before, logits = snapshot(network), logits_of(network)
     modules = [type(module) for module in network.modules()]
-    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), precision)
+    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), precision)
     wake(network)
     logits_where_loss_is(network, batch_of_two()).square().sum().backward()
     tuned.undo()
@@ -121,7 +121,7 @@ def test_the_objectives_path_through_the_decoder_meets_the_tuned_network(
     kind: TunedKind, network_of: Callable
 ) -> None:
     network = network_of("qwen3").requires_grad_(False)
-    ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+    ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32")
     wake(network)
     batch = batch_of_two()
     found = logits_where_loss_is(network, batch)
@@ -137,7 +137,7 @@ def test_the_objectives_path_through_the_decoder_meets_the_tuned_network(
 @pytest.mark.parametrize("kind", ["lora", "rslora", "dora", "ia3", "full"])
 def test_a_fresh_adapter_changes_nothing(kind: TunedKind, network: PreTrainedModel) -> None:
     before = logits_of(network)
-    ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+    ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32")
     assert torch.equal(logits_of(network), before)
 
 
@@ -151,7 +151,7 @@ def test_products_in_bfloat16_leave_weights_gradients_and_answers_in_float32(
     for network, precision in cases:
         network.requires_grad_(False)
         torch.manual_seed(5)  # the factors of LoRA and the prefix are drawn
-        ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), precision)
+        ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), precision)
         wake(network)
         logits_where_loss_is(network, batch_of_two()).square().sum().backward()
     assert torch.equal(logits_of(narrow), logits_of(wide))
@@ -189,7 +189,9 @@ def test_a_base_in_bfloat16_is_trained_in_full_by_narrow_products(network_of: Ca
 def test_parameters_are_counted_apart_from_the_base(kind: TunedKind, network_of: Callable) -> None:
     network = network_of("llama").requires_grad_(False)
     whole = network.num_parameters()
-    tuned: Tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+    tuned: Tuned = ADAPTERS[kind](
+        network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32"
+    )
     assert tuned.base_parameters == whole
     expected = {
         "dora": 4096 + 2 * (32 + 16 + 16 + 32 + 64 + 64 + 32),  # a length for each row of W
@@ -206,7 +208,7 @@ def test_parameters_are_counted_apart_from_the_base(kind: TunedKind, network_of:
 def test_peft_alone_loads_the_folder(kind: TunedKind, open_tiny: OpenTiny, tmp_path: Path) -> None:
     base = open_tiny("llama")
     network = base.loaded.network.module
-    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32")
     wake(network)
     trained = logits_of(network)
     tuned.save(tmp_path / "out", base="acme/tiny")
@@ -222,7 +224,7 @@ def test_an_update_of_orthogonal_subspaces_is_saved_as_lora_of_twice_the_rank(
     network_of: Callable, tmp_path: Path
 ) -> None:
     network = network_of("llama")
-    tuned = ADAPTERS["osf"](network, TuneSpec(kind="osf", r=4), "float32")
+    tuned = ADAPTERS["osf"](network, TuneSpec(kind="osf", r=4, targets="all_linear"), "float32")
     wake(network)
     tuned.save(tmp_path, base="acme/tiny")
     config = json.loads((tmp_path / "adapter_config.json").read_text())
@@ -234,7 +236,7 @@ def test_the_most_important_directions_are_out_of_reach_of_osf(network_of: Calla
     network = network_of("llama").requires_grad_(False)
     weight = network.model.layers[0].mlp.up_proj.weight.detach().clone()
     directions, _, _ = torch.linalg.svd(weight, full_matrices=False)
-    ADAPTERS["osf"](network, TuneSpec(kind="osf", r=4), "float32")
+    ADAPTERS["osf"](network, TuneSpec(kind="osf", r=4, targets="all_linear"), "float32")
     logits_where_loss_is(network, batch_of_two()).square().sum().backward()
     factors = network.model.layers[0].mlp.up_proj.osf_svd_params["default"]
     gradient = factors["U_low"].grad
@@ -244,7 +246,9 @@ def test_the_most_important_directions_are_out_of_reach_of_osf(network_of: Calla
 
 def test_the_embeddings_are_never_part_of_an_adapter(open_tiny: OpenTiny, tmp_path: Path) -> None:
     base = open_tiny("llama")
-    tuned = ADAPTERS["lora"](base.loaded.network.module, LoraSpec(r=4), "float32")
+    tuned = ADAPTERS["lora"](
+        base.loaded.network.module, LoraSpec(r=4, targets="all_linear"), "float32"
+    )
     tuned.save(tmp_path, base=str(base.files.folder))
     with safe_open(tmp_path / "adapter_model.safetensors", framework="pt") as file:
         names = set(file.keys())
@@ -270,7 +274,7 @@ def test_equal_weights_are_saved_as_equal_bytes(
     for name in ("one", "two"):
         network = network_of("qwen3")
         torch.manual_seed(0)
-        tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4), "float32")
+        tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, targets="all_linear"), "float32")
         wake(network)
         tuned.save(tmp_path / name, base="acme/tiny")
     for file in ("adapter_config.json", "adapter_model.safetensors", "freehold.json"):
@@ -281,7 +285,9 @@ def test_an_adapter_is_refused_on_a_base_with_other_files(
     open_tiny: OpenTiny, folder_of: Callable, tmp_path: Path
 ) -> None:
     base = open_tiny("llama")
-    tuned = ADAPTERS["lora"](base.loaded.network.module, LoraSpec(r=2), "float32")
+    tuned = ADAPTERS["lora"](
+        base.loaded.network.module, LoraSpec(r=2, targets="all_linear"), "float32"
+    )
     tuned.save(tmp_path, base="acme/tiny", base_digest=base.files.base_digest())
     tuned.undo()
     assert open_tiny("llama", adapter=tmp_path).digest != base.digest
@@ -295,7 +301,9 @@ def test_an_adapter_of_somebody_else_is_not_asked_for_its_base(
     open_tiny: OpenTiny, tmp_path: Path
 ) -> None:
     base = open_tiny("llama")
-    tuned = ADAPTERS["lora"](base.loaded.network.module, LoraSpec(r=2), "float32")
+    tuned = ADAPTERS["lora"](
+        base.loaded.network.module, LoraSpec(r=2, targets="all_linear"), "float32"
+    )
     tuned.save(tmp_path, base="acme/tiny", base_digest="sha256:" + "0" * 64)
     (tmp_path / "freehold.json").unlink()
     assert open_tiny("llama", adapter=tmp_path).name.endswith(tmp_path.name)
@@ -318,9 +326,9 @@ def test_the_bits_of_a_base_are_part_of_its_name_and_follow_the_adapter(
     open_tiny: OpenTiny, tmp_path: Path
 ) -> None:
     base = open_tiny("llama")
-    ADAPTERS["lora"](base.loaded.network.module, LoraSpec(r=2), "float32").save(
-        tmp_path, base="acme/tiny"
-    )
+    ADAPTERS["lora"](
+        base.loaded.network.module, LoraSpec(r=2, targets="all_linear"), "float32"
+    ).save(tmp_path, base="acme/tiny")
     note = json.loads((tmp_path / "freehold.json").read_text())
     (tmp_path / "freehold.json").write_text(json.dumps(note | {"bits": 4}))
     folder = str(base.files.folder)

@@ -68,7 +68,7 @@ def test_above_the_budget_the_weight_grows_first_and_the_share_when_it_can_grow_
     for _ in range(3):
         controller.adjust(0.2)
         shares.append(round(controller.share, 4))
-    assert (shares, controller.weight) == ([0.25, 0.3, 0.3], MOST_WEIGHT)
+    assert (shares, controller.weight) == ([0.25, 0.25, 0.25], MOST_WEIGHT)
 
 
 def test_between_half_of_the_budget_and_the_budget_nothing_moves() -> None:

@@ -35,7 +35,7 @@ def gradients(network: PreTrainedModel) -> dict[str, torch.Tensor]:
 def test_loss_and_gradients_are_those_of_pefts_own_layer(
     network: PreTrainedModel, network_of: Callable[[str], PreTrainedModel]
 ) -> None:
-    spec = LoraSpec(r=4, alpha=6.0)
+    spec = LoraSpec(r=4, alpha=6.0, targets="all_linear")
     plain = network_of(network.config.model_type.removesuffix("_text"))
     config = LoraConfig(r=4, lora_alpha=6, target_modules=list(target_modules(plain, "all_linear")))
     set_weights(get_peft_model(plain, config))
@@ -74,8 +74,8 @@ def test_bfloat16_products_stay_near_float32_and_leave_float32_outside(
     network_of: Callable[[str], PreTrainedModel],
 ) -> None:
     exact, narrow = network_of("llama"), network_of("llama")
-    set_weights(lora(exact, LoraSpec(r=4), "float32").network)
-    set_weights(lora(narrow, LoraSpec(r=4), "bfloat16").network)
+    set_weights(lora(exact, LoraSpec(r=4, targets="all_linear"), "float32").network)
+    set_weights(lora(narrow, LoraSpec(r=4, targets="all_linear"), "bfloat16").network)
     one, other = gradients(exact), gradients(narrow)
     for name, gradient in one.items():
         assert other[name].dtype == torch.float32
@@ -88,8 +88,8 @@ def test_answers_are_computed_by_pefts_layer_in_the_models_own_precision(
     network_of: Callable[[str], PreTrainedModel],
 ) -> None:
     exact, narrow = network_of("llama"), network_of("llama")
-    set_weights(lora(exact, LoraSpec(r=4), "float32").network)
-    set_weights(lora(narrow, LoraSpec(r=4), "bfloat16").network)
+    set_weights(lora(exact, LoraSpec(r=4, targets="all_linear"), "float32").network)
+    set_weights(lora(narrow, LoraSpec(r=4, targets="all_linear"), "bfloat16").network)
     with torch.no_grad():
         assert torch.equal(exact(TOKENS_BT).logits, narrow(TOKENS_BT).logits)
     assert not torch.equal(exact(TOKENS_BT).logits, narrow(TOKENS_BT).logits)

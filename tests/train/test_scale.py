@@ -46,7 +46,9 @@ def trained(
 ) -> torch.Tensor:
     """Leave an update in `folder`; return the logits of the network while it was there."""
     network = base.loaded.network.module
-    tuned = ADAPTERS[kind](network, TuneSpec(kind=kind, r=4, alpha=6.0), "float32")
+    tuned = ADAPTERS[kind](
+        network, TuneSpec(kind=kind, r=4, alpha=6.0, targets="all_linear"), "float32"
+    )
     draw = torch.Generator().manual_seed(seed)
     for parameter in network.parameters():
         if parameter.requires_grad:

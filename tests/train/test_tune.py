@@ -41,7 +41,9 @@ from freehold.train.tune import Examiner, tune
 OpenTiny = Callable[..., LocalModel]
 RowsOf = Callable[[int], Sequence[TrainingRow]]
 Score = Callable[[Model], float]
-SPEC = LoraSpec(r=8, epochs=90, learning_rate=5e-3, batch_tokens=512, patience=3, seed=3)
+SPEC = LoraSpec(
+    r=8, epochs=90, learning_rate=5e-3, batch_tokens=512, patience=3, seed=3, targets="all_linear"
+)
 ADAPTER = "adapter/adapter_model.safetensors"
 
 

@@ -87,13 +87,7 @@ DATA_VERBS: tuple[Verb, ...] = (
             ("freehold data dedup more.jsonl --paraphrase", "also the same in other words"),
         ),
         flags=(
-            Flag(
-                ("--out",),
-                "write the first row of each group to FILE",
-                kind="text",
-                value="FILE",
-                completes="file",
-            ),
+            _OUT,
             Flag(
                 ("--paraphrase",), "also join what says the same in other words (embeds each row)"
             ),

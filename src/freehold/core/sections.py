@@ -317,18 +317,22 @@ class RetentionSpec(Record):
     family_points: Positive | None = None
 
 
+Targets: TypeAlias = Literal["all_linear", "mlp", "attention"]
+
+
 class TuneSpec(Record):
     """What every training of weights has in common. `effort` sets the fields that are left out.
 
     `checkpointing` keeps only the inputs of each layer and computes the rest again in the backward pass:
-    about a third more time for a fraction of the memory.
+    about a third more time for a fraction of the memory. `targets` left out is the MLP, which costs less
+    general ability at the same quality; of IA3 keys and values too.
     """
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
     kind: TunedKind = "lora"
     r: AtLeastOne = 32
     alpha: Positive | None = None
-    targets: Literal["all_linear", "mlp", "attention"] = "mlp"
+    targets: Targets | None = None
     learning_rate: Positive | None = None
     epochs: Positive | None = None
     batch_tokens: AtLeastOne | None = None
@@ -338,6 +342,11 @@ class TuneSpec(Record):
     minutes: Positive | None = None
     checkpointing: bool = False
     retention: RetentionSpec = RetentionSpec()
+
+    @property
+    def layers(self) -> Targets:
+        """Which layers get an adapter."""
+        return self.targets or ("all_linear" if self.kind == "ia3" else "mlp")
 
 
 class LoraSpec(TuneSpec):

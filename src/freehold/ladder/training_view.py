@@ -253,7 +253,7 @@ def recipe_words(spec: TuneSpec, recipe: Recipe | None) -> tuple[tuple[str, str]
 def _kind_words(spec: TuneSpec) -> str:
     if spec.kind == "full":
         return "every weight"
-    return f"{spec.kind} r={spec.r}, {spec.targets.replace('_', ' ')} layers"
+    return f"{spec.kind} r={spec.r}, {spec.layers.replace('_', ' ')} layers"
 
 
 def _made_of(training: Training) -> tuple[tuple[str, str], ...]:

@@ -207,7 +207,7 @@ def ia3(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> Tuned
         ModelError: the model has no layer with one of the names that are rescaled.
     """
     found = _linear_names(network)
-    parts = tuple(IA3_TARGETS) if spec.targets == "all_linear" else (spec.targets,)
+    parts = tuple(IA3_TARGETS) if spec.layers == "all_linear" else (spec.layers,)
     chosen = sorted({name for part in parts for name in IA3_TARGETS[part]} & found)
     if not chosen:
         raise ModelError(
@@ -258,7 +258,7 @@ def osf(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> Tuned
     [U S, -U0 S0] [V; V0]. It loads without an SVD, in every engine that loads LoRA.
     Source: Nayak et al. 2025, arXiv:2504.07097.
     """
-    names = target_modules(network, spec.targets)
+    names = target_modules(network, spec.layers)
     ranks: dict[str, int | float] = {}
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear) and name.rpartition(".")[2] in names:
@@ -471,7 +471,7 @@ def _lora_config(network: PreTrainedModel, spec: TuneSpec) -> LoraConfig:
     return LoraConfig(
         r=spec.r,
         lora_alpha=2 * spec.r if spec.alpha is None else spec.alpha,  # pyright: ignore[reportArgumentType]
-        target_modules=list(target_modules(network, spec.targets)),
+        target_modules=list(target_modules(network, spec.layers)),
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",

@@ -26,6 +26,7 @@ from freehold.core.sections import BaseModelSpec
 from freehold.core.taskfile import task_schema
 from freehold.report import numbers
 from freehold.report.contract import CLIMB_SCHEMA
+from freehold.report.data_show import look_lines
 from freehold.report.intake import check_heading, plan_table, snapshot_lines
 from freehold.report.lines import labelled, line, render, spread
 from freehold.report.problems import warning_lines
@@ -154,9 +155,11 @@ def _show(session: Session, checked: Checked, *, name: str) -> None:
     if surveys.surveys:
         console.data(survey_lines(surveys, look))
     console.data(snapshot_lines(prepared.snapshot, prepared.task, **console.drawn))
+    seen = {name: seen.lines for name, seen in checked.looks.items()}
+    if any(seen.values()):
+        console.data(look_lines(seen, **console.drawn))
     treated = ", ".join(reason.treated_by) or "no rung of this ladder"
     rows = [
-        *(line(text) for seen in checked.looks.values() for text in seen.lines),
         *labelled("reason", f"{reason.seen} → {', '.join(reason.symptoms)}", look=look, indent=0),
         *labelled("", f"treated by: {treated}", look=look, indent=0),
         line(_machine(prepared)),
