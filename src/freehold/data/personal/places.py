@@ -89,14 +89,14 @@ def find_addresses(text: str) -> Iterator[Hit]:
 
 
 _CODES = (
-    r"(?:\d{5}-\d{3,4}|\d{2}-\d{3}|\d{4} ?[a-z]{2}|\d{3} \d{2}|\d{4,6}|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}"
-    r"|[a-z]\d[a-z] ?\d[a-z]\d|[a-z]{2}-?\d{4,5})"
+    r"(?:\d{5}-\d{3,4}|\d{4}-\d{3}|\d{3}-\d{4}|\d{2}-\d{3}|\d{4} ?[a-z]{2}|\d{3} \d{2,3}|\d{4,7}"
+    r"|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|[a-z]{1,2}-?\d{3,5})"
 )
 _POSTCODES: tuple[tuple[re.Pattern[str], float], ...] = (
     (
         re.compile(
-            r"(?i:(?<![\w.])(?:(?:zip|post(?:al)?)[ -]?codes?|zip|plz|cep|c[óo]digo postal)\b[^\d\n]{0,32}?[\s:#(]{1,3}"
-            rf"(?P<value>{_CODES}))(?![\w-]|[.,]\d)"
+            r"(?i:(?<![\w.])(?:(?:zip|post(?:al)?)[ -]?codes?|zip|plz|cep|c[óo]digo postal)\b(?:[^\d]{0,40}?[\s:#(?]{1,3}"
+            rf"(?P<value>{_CODES})|(?: code| number| is|:|=|\s){{1,3}}(?P<short>\d{{3}})))(?![\w-]|[.,]\d)"
         ),
         0.85,
     ),
@@ -116,7 +116,8 @@ def find_postcodes(text: str) -> Iterator[Hit]:
     """Find postcodes by their word, by the forms of Britain and Canada, and behind a state of the USA."""
     for pattern, score in _POSTCODES:
         for match in pattern.finditer(text):
-            yield Hit(match.start("value"), match.end("value"), score)
+            group = match.lastgroup or "value"
+            yield Hit(match.start(group), match.end(group), score)
 
 
 _CAPITAL = re.compile(r"(?<![\w-])[A-ZÀ-ÖØ-Þ]\w+")
