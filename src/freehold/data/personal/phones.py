@@ -82,7 +82,8 @@ def _is_grouped(value: str) -> bool:
     has_form = len(groups) >= 3 and all(
         group.isdigit() and 2 <= len(group) <= 5 for group in groups
     )
-    return is_alike and has_form and not _THOUSANDS.fullmatch(plain)
+    is_machine = separators == {"."} and len(groups) == 4 and all(len(g) <= 3 for g in groups)
+    return is_alike and has_form and not is_machine and not _THOUSANDS.fullmatch(plain)
 
 
 def _is_valid(value: str, region: str | None) -> bool:
