@@ -152,6 +152,9 @@ def test_any_text_can_be_looked_at(text: str) -> None:
         "0:",
         "A1",
         "DE89 ",
+        "12 Rue " + "a" * 150 + "! ",
+        "Via " + "ab" * 60 + "? ",
+        "12 a b c d e ",
     ],
 )
 def test_no_text_takes_quadratic_time(unit: str) -> None:

@@ -31,7 +31,9 @@ _RESERVED = re.compile(r"(?:\+?1|001)?[2-9]\d{2}55501\d\d|\+999\d*|000\d*")
 _LAYOUTS = re.compile(
     r"(?:\(\d{3}\) ?|\d{3}[ .-])\d{3}[.-]\d{4}|\d{3} \d{3} \d{4}|0\d(?:[ .-]\d\d){4}|0\d{2,4}[ /-]\d{3,4}[ -]\d{3,4}"
 )
+_THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3})+")
 _FEWEST, _MOST = 7, 15
+_FEWEST_ALONE = 8
 
 
 def find_phones(text: str) -> Iterator[Hit]:
@@ -68,7 +70,20 @@ def _score(text: str, start: int, value: str, *, digits: str) -> float:
     if is_laid_out:
         is_valid = any(_is_valid(value, region) for region in _REGIONS)
         return 0.75 if is_valid else 0.55
-    return 0.0
+    return 0.5 if _is_grouped(value) and len(digits) >= _FEWEST_ALONE else 0.0
+
+
+def _is_grouped(value: str) -> bool:
+    """Return whether digits are grouped as people write telephones: one separator, groups of two to five."""
+    plain = value.replace("(", "").replace(")", " ").strip().replace("  ", " ")
+    groups = re.split(r"[ .-]", plain)
+    separators = set(re.sub(r"\d", "", plain))
+    is_alike = separators in ({" "}, {"-"}, {"."}) or ("(" in value and separators <= {" ", "-"})
+    has_form = len(groups) >= 3 and all(
+        group.isdigit() and 2 <= len(group) <= 5 for group in groups
+    )
+    is_machine = separators == {"."} and len(groups) == 4 and all(len(g) <= 3 for g in groups)
+    return is_alike and has_form and not is_machine and not _THOUSANDS.fullmatch(plain)
 
 
 def _is_valid(value: str, region: str | None) -> bool:

@@ -59,11 +59,11 @@ _ADDRESSES: tuple[tuple[re.Pattern[str], float], ...] = tuple(
         (rf"(?<!\w){_NUMBER} (?:{_PIECE} ){{0,2}}[A-ZÀ-Þ]\w{{1,30}}{_JOINED}(?!\w){_TAIL}", 0.75),
         # [12] Rua Nova 5, 12 [bis] Rue Nova
         (
-            rf"(?<!\w)(?:{_NUMBER},? )?{_LEADING} (?:{_PIECE} ?){{1,5}},? {_NUMBER}(?!\w){_TAIL}",
+            rf"(?<!\w)(?:{_NUMBER},? )?{_LEADING} {_PIECE}(?: {_PIECE}){{0,4}},? {_NUMBER}(?!\w){_TAIL}",
             0.8,
         ),
         (
-            rf"(?<!\w){_NUMBER},? (?:bis )?{_LEADING} (?:{_PIECE}(?: (?={_PIECE}))?){{1,5}}{_TAIL}",
+            rf"(?<!\w){_NUMBER},? (?:bis )?{_LEADING} {_PIECE}(?: {_PIECE}){{0,4}}{_TAIL}",
             0.8,
         ),
         # 123 Vodní 45 Apt. 6: a number, capitalised words, a number, and a unit or a code
@@ -88,11 +88,15 @@ def find_addresses(text: str) -> Iterator[Hit]:
             yield Hit(match.start(), match.start() + len(match.group().rstrip(" ,.\n")), score)
 
 
+_CODES = (
+    r"(?:\d{5}-\d{3,4}|\d{4}-\d{3}|\d{3}-\d{4}|\d{2}-\d{3}|\d{4} ?[a-z]{2}|\d{3} \d{2,3}|\d{4,7}"
+    r"|[a-z]{1,2}\d[a-z\d]? ?\d[a-z]{2}|[a-z]\d[a-z] ?\d[a-z]\d|[a-z]{1,2}-?\d{3,5})"
+)
 _POSTCODES: tuple[tuple[re.Pattern[str], float], ...] = (
     (
         re.compile(
-            r"(?i:\b(?:zip|post(?:al)?)[ -]?code|\bzip|\bplz|\bcep|\bc[óo]digo postal)(?i:\s?(?:is|number|:|=|#)){0,2}\s{0,3}"
-            r"(?P<value>(?=[\w -]{0,8}\d)[A-Za-z\d]{2,5}(?:[ -]?[A-Za-z\d]{2,5})?)(?![\w-])"
+            r"(?i:(?<![\w.])(?:(?:zip|post(?:al)?)[ -]?codes?|zip|plz|cep|c[óo]digo postal)\b(?:[^\d]{0,40}?[\s:#(?]{1,3}"
+            rf"(?P<value>{_CODES})|(?: code| number| is|:|=|\s){{1,3}}(?P<short>\d{{3}})))(?![\w-]|[.,]\d)"
         ),
         0.85,
     ),
@@ -112,7 +116,8 @@ def find_postcodes(text: str) -> Iterator[Hit]:
     """Find postcodes by their word, by the forms of Britain and Canada, and behind a state of the USA."""
     for pattern, score in _POSTCODES:
         for match in pattern.finditer(text):
-            yield Hit(match.start("value"), match.end("value"), score)
+            group = match.lastgroup or "value"
+            yield Hit(match.start(group), match.end(group), score)
 
 
 _CAPITAL = re.compile(r"(?<![\w-])[A-ZÀ-ÖØ-Þ]\w+")
