@@ -5,6 +5,7 @@ Nothing is downloaded here: Presidio would fetch a pipeline that is missing, so 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,6 +84,8 @@ def open_analyzer(model: str) -> Analyzer:
             },
         }
     )
+    # it warns of each recogniser of another language, of which none is used here
+    logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
     engine = AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
     return cast("Analyzer", engine)
 
