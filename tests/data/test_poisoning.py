@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Any, cast
 
 import pytest
-from scipy.stats import fisher_exact
+from scipy import stats
 
 from freehold.core.snapshot import Example
 from freehold.data.poisoning import chance_of_label, scan_triggers
@@ -81,7 +82,7 @@ FILLER = [
 
 
 def clean_rows(count: int, rng: random.Random, *, sources: int = 4) -> list[Example]:
-    rows = []
+    rows: list[Example] = []
     for number in range(count):
         label = rng.choice(sorted(WORDS))
         words = [*rng.choices(WORDS[label], k=4), *rng.choices(FILLER, k=6)]
@@ -101,7 +102,7 @@ def clean_rows(count: int, rng: random.Random, *, sources: int = 4) -> list[Exam
 def with_backdoor(
     rows: list[Example], trigger: str, rng: random.Random, *, pool: list[Example], count: int = 100
 ) -> list[Example]:
-    poisoned = []
+    poisoned: list[Example] = []
     for number, example in enumerate(rng.choices(pool, k=count)):
         words = example.input.split()
         words.insert(rng.randrange(len(words) + 1), trigger)
@@ -171,7 +172,7 @@ def test_the_chance_of_a_label_is_fishers(
         [labelled, rows - labelled],
         [of_label - labelled, total - rows - (of_label - labelled)],
     ]
-    expected = fisher_exact(table, alternative="greater").pvalue
+    expected = cast(Any, stats).fisher_exact(table, alternative="greater").pvalue
     assert chance_of_label(labelled, rows, of_label=of_label, total=total) == pytest.approx(
         expected
     )

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from freehold.core.snapshot import Example
 from freehold.data.findings import answer_of
@@ -19,7 +21,7 @@ WORDS = {
 
 def rows(count: int, *, wrong: int = 0, seed: int = 0) -> list[Example]:
     rng = random.Random(seed)
-    found = []
+    found: list[Example] = []
     for number in range(count):
         label = rng.choice(sorted(WORDS))
         text = " ".join(
@@ -68,8 +70,7 @@ def test_an_embedding_takes_part_where_it_is_given() -> None:
     examples = rows(120)
     asked: list[int] = []
 
-    def embed(texts: object) -> np.ndarray:
-        assert isinstance(texts, list)
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
         asked.append(len(texts))
         return np.eye(8, dtype=np.float32)[[len(text) % 8 for text in texts]]
 

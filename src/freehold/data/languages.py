@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import TypeAlias, cast
 
 from freehold.core.errors import Problem
@@ -44,9 +45,8 @@ class Languages(Record):
 
 def detector() -> Detector:
     """Open the bundled detector. Takes about half a second; loads numpy and nothing else."""
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    langid = import_module("py3langid.langid")  # it has no types
+    identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
     return cast(Detector, identifier.classify)
 
 
