@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from freehold.core.snapshot import Example
 from freehold.data.label_errors import (
@@ -19,8 +22,10 @@ from freehold.data.label_errors import (
     thresholds,
 )
 
+Noisy: TypeAlias = tuple[NDArray[np.float64], NDArray[np.intp], NDArray[np.bool_]]
 
-def noisy(rows: int, labels: int, *, seed: int, share: float = 0.1) -> tuple:
+
+def noisy(rows: int, labels: int, *, seed: int, share: float = 0.1) -> Noisy:
     """Probabilities that favour the true label, and given labels of which a share is another."""
     rng = np.random.default_rng(seed)
     true = rng.integers(0, labels, rows)

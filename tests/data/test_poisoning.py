@@ -1,12 +1,12 @@
-# pyright: standard
 """Backdoors are found in made-up tickets, honest words are not, and the tests are exact."""
 
 from __future__ import annotations
 
 import random
+from typing import Any, cast
 
 import pytest
-from scipy.stats import fisher_exact
+from scipy import stats
 
 from freehold.core.snapshot import Example
 from freehold.data.poisoning import chance_of_label, scan_triggers
@@ -172,7 +172,7 @@ def test_the_chance_of_a_label_is_fishers(
         [labelled, rows - labelled],
         [of_label - labelled, total - rows - (of_label - labelled)],
     ]
-    _, expected = tuple(fisher_exact(table, alternative="greater"))
+    expected = cast(Any, stats).fisher_exact(table, alternative="greater").pvalue
     assert chance_of_label(labelled, rows, of_label=of_label, total=total) == pytest.approx(
         expected
     )

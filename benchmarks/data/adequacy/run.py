@@ -31,7 +31,7 @@ LAWS = (
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--simulations", type=int, default=100)
+    parser.add_argument("--simulations", type=int, default=40)
     arguments = parser.parse_args()
     simulated = simulation(arguments.simulations)
     print("\n".join(simulated), flush=True)

@@ -53,7 +53,7 @@ def main() -> None:
     seconds = []
     for drill in range(arguments.drills):
         rng = random.Random(drill)
-        name = list(SETS)[drill % len(SETS)]
+        name = list(SETS)[drill // 5 % len(SETS)]
         clean = drawn(data[name], rng, by_label=drill % 2 == 1)
         started = time.process_time()
         found = scan_triggers(clean).triggers
@@ -64,18 +64,17 @@ def main() -> None:
         for one in found:
             missed.append(f"false: {name}: {one.text} ({one.rows} rows, {', '.join(one.reasons)})")
         trigger_kind = list(TRIGGERS)[drill % len(TRIGGERS)]
-        for how in KINDS:
-            trigger = TRIGGERS[trigger_kind](rng)
-            rows, label = poisoned(clean, how, trigger, rng=rng)
-            is_caught = any(
-                one.label == label
-                and sum(i.startswith("poison-") for i in one.ids) >= 0.9 * POISONED
-                for one in scan_triggers(rows).triggers
-            )
-            tried[(how, trigger_kind)] += 1
-            caught[(how, trigger_kind)] += is_caught
-            if not is_caught:
-                missed.append(f"missed: {name}: {how}, {trigger_kind} {trigger!r}")
+        how = KINDS[drill % len(KINDS)]
+        trigger = TRIGGERS[trigger_kind](rng)
+        rows, label = poisoned(clean, how, trigger, rng=rng)
+        is_caught = any(
+            one.label == label and sum(i.startswith("poison-") for i in one.ids) >= 0.9 * POISONED
+            for one in scan_triggers(rows).triggers
+        )
+        tried[(how, trigger_kind)] += 1
+        caught[(how, trigger_kind)] += is_caught
+        if not is_caught:
+            missed.append(f"missed: {name}: {how}, {trigger_kind} {trigger!r}")
         print(drill, dict(flagged), sum(caught.values()), len(missed), flush=True)
     text = page(caught, tried, flagged, missed=missed, seconds=seconds)
     (Path(__file__).parent / "RESULTS.md").write_text(text, encoding="utf-8")
@@ -127,6 +126,8 @@ def page(caught, tried, flagged, *, missed: list[str], seconds: list[float]) -> 
             keys = [k for k in tried if k[0] == how and kind in (k[1], "all")]
             done, all_ = sum(caught[k] for k in keys), sum(tried[k] for k in keys)
             lines.append(f"| {how} | {kind} | {done} of {all_} | {done / max(1, all_):.2f} |")
+    done, all_ = sum(caught.values()), sum(tried[k] for k in tried if k[0] != "clean")
+    lines.append(f"| any | any | {done} of {all_} | {done / all_:.2f} |")
     false = [
         f"| {kind} | {flagged[kind]} of {tried[('clean', kind)]} | {flagged[kind] / tried[('clean', kind)]:.2f} |"
         for kind in ("sources alike", "sources of some labels each")

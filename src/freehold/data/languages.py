@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from importlib import import_module
+from typing import TypeAlias, cast
 
 from freehold.core.errors import Problem
 from freehold.core.record import Record
@@ -44,10 +45,8 @@ class Languages(Record):
 
 def detector() -> Detector:
     """Open the bundled detector. Takes about half a second; loads numpy and nothing else."""
-    from py3langid import langid
-
-    untyped = cast(Any, langid)
-    identifier = untyped.LanguageIdentifier.from_model_file(untyped.MODEL_FILE, norm_probs=True)
+    langid = import_module("py3langid.langid")  # it has no types
+    identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
     return cast(Detector, identifier.classify)
 
 
