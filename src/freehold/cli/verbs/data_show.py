@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
@@ -13,6 +13,7 @@ from freehold.cli import paths
 from freehold.cli.looks import look_at
 from freehold.cli.parse import nearest
 from freehold.cli.session import Session
+from freehold.cli.verbs.data_snapshot_view import show_snapshot
 from freehold.cli.workplace import prepare_task
 from freehold.core.errors import ModelError, Problem, UsageError
 from freehold.core.snapshot import Example, Snapshot
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from freehold.ladder.rendered import RenderedRow
     from freehold.models.loading import Outline
 
-SNAPSHOT_ID = re.compile(r"s[1-9][0-9]*")
+SNAPSHOT_ID = re.compile(r"s[1-9][0-9]*|@last")
 ROWS_MEASURED = 2_000
 
 
@@ -47,27 +48,13 @@ class Shown:
 
 def run(session: Session) -> int:
     """Show the present data, a snapshot, or one row."""
-    prepared = prepare_task(session, session.task(None))
     asked = session.invocation.argument
     if asked is not None and SNAPSHOT_ID.fullmatch(asked):
-        prepared = replace(prepared, snapshot=load_snapshot(session, asked))
-        asked = None
+        return show_snapshot(session, asked)
+    prepared = prepare_task(session, session.task(None))
     if asked is not None:
         return _show_row(session, prepared, find_row(prepared.snapshot, asked))
     return _show_data(session, prepared)
-
-
-def load_snapshot(session: Session, name: str) -> Snapshot:
-    """Return a snapshot that was kept under a name such as `s3`.
-
-    Raises:
-        UsageError: there is none of that name (USE-002).
-    """
-    raise UsageError(
-        "USE-002",
-        f"there is no snapshot {name!r} in {session.project}",
-        help="freehold data show",
-    )
 
 
 def find_row(snapshot: Snapshot, asked: str) -> Example:
