@@ -53,12 +53,12 @@ def main() -> None:
         (work / "texts.json").write_text(json.dumps(texts))
         print(f"{len(texts):,} texts", flush=True)
         rows = []
+        sms = sms_repeats(Path(arguments.data))
         for tool in arguments.tools:
             row = measure(tool, work, texts=texts, origin=origin)
             rows.append(row)
             print(row, flush=True)
-        sms = sms_repeats(Path(arguments.data))
-        write_results(arguments, texts, rows=rows, sms=sms)
+            write_results(arguments, texts, rows=rows, sms=sms)  # a long run leaves what it has
 
 
 # The texts -----------------------------------------------------------------------------------
