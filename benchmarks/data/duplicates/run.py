@@ -26,6 +26,7 @@ from itertools import pairwise
 from pathlib import Path
 
 HERE = Path(__file__).parent
+MILLION = 1_000_000
 THRESHOLD = 0.7
 PLANTED_SHARE = 0.05
 LEAST_CHARACTERS = 50
@@ -53,12 +54,12 @@ def main() -> None:
         (work / "texts.json").write_text(json.dumps(texts))
         print(f"{len(texts):,} texts", flush=True)
         rows = []
+        sms = sms_repeats(Path(arguments.data))
         for tool in arguments.tools:
             row = measure(tool, work, texts=texts, origin=origin)
             rows.append(row)
             print(row, flush=True)
-        sms = sms_repeats(Path(arguments.data))
-        write_results(arguments, texts, rows=rows, sms=sms)
+            write_results(arguments, texts, rows=rows, sms=sms)  # a long run leaves what it has
 
 
 # The texts -----------------------------------------------------------------------------------
@@ -384,13 +385,14 @@ def write_results(
         "embedder, and making it is not in the time. Its recall and precision are those of this model.",
         "",
     ]
-    (HERE / "RESULTS.md").write_text("\n".join(lines), encoding="utf-8")
+    name = "RESULTS.md" if arguments.rows == MILLION else f"RESULTS-{arguments.rows}.md"
+    (HERE / name).write_text("\n".join(lines), encoding="utf-8")
 
 
 def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="../shared/data")
-    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rows", type=int, default=MILLION)
     parser.add_argument("--tools", nargs="+", choices=list(TOOLS), default=list(TOOLS))
     parser.add_argument("--tool", choices=list(TOOLS), help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
