@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
@@ -68,10 +69,11 @@ def open_analyzer(model: str) -> Analyzer:
             f"there is no installed spaCy pipeline `{model}`",
             help="name one that `python -m spacy info` lists, or the folder of one",
         )
-    from presidio_analyzer import AnalyzerEngine
-    from presidio_analyzer.nlp_engine import NlpEngineProvider
-
-    provider = NlpEngineProvider(
+    # by name, as an environment without the extra has neither the package nor its types
+    analyzers, engines = (
+        import_module(name) for name in ("presidio_analyzer", "presidio_analyzer.nlp_engine")
+    )
+    provider = engines.NlpEngineProvider(
         nlp_configuration={
             "nlp_engine_name": "spacy",
             "models": [{"lang_code": "en", "model_name": model}],
@@ -86,7 +88,9 @@ def open_analyzer(model: str) -> Analyzer:
     )
     # it warns of each recogniser of another language, of which none is used here
     logging.getLogger("presidio-analyzer").setLevel(logging.ERROR)
-    engine = AnalyzerEngine(nlp_engine=provider.create_engine(), supported_languages=["en"])
+    engine = analyzers.AnalyzerEngine(
+        nlp_engine=provider.create_engine(), supported_languages=["en"]
+    )
     return cast("Analyzer", engine)
 
 
