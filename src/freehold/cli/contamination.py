@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import JsonValue
 
@@ -23,7 +23,6 @@ from freehold.data.read import read
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from freehold.cli.looks import Seen
     from freehold.cli.session import Session
     from freehold.ladder.prepare import Prepared
 
@@ -33,14 +32,20 @@ _LISTED_PAIRS = 50
 _CAUSES = 3
 
 
-def look(prepared: Prepared, session: Session) -> Seen:
+class Overlaps(NamedTuple):
+    """Warnings for people, figures for programs, and a line for each comparison."""
+
+    problems: tuple[Problem, ...]
+    figures: dict[str, JsonValue]
+    lines: tuple[str, ...]
+
+
+def look(prepared: Prepared, session: Session) -> Overlaps:
     """Compare tests, probes and benchmarks with training rows and documents.
 
     Texts in other words are looked for up to 50,000 training rows, and by embeddings too where
     `data.split.paraphrase` is set.
     """
-    from freehold.cli.looks import Seen
-
     found = contamination_of(prepared, session)
     problems = tuple(
         problem
@@ -48,7 +53,7 @@ def look(prepared: Prepared, session: Session) -> Seen:
         for problem in (_certain(comparison), _suspected(comparison))
         if problem is not None
     )
-    return Seen(
+    return Overlaps(
         problems=problems,
         figures=_figures(found),
         lines=tuple(_line(comparison) for comparison in found.comparisons),

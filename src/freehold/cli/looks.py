@@ -34,7 +34,7 @@ Look: TypeAlias = Callable[["Prepared", "Session"], Seen]
 def _contamination(prepared: Prepared, session: Session) -> Seen:
     from freehold.cli.contamination import look
 
-    return look(prepared, session)
+    return Seen(*look(prepared, session))
 
 
 LOOKS: Mapping[str, Look] = {"contamination": _contamination}
