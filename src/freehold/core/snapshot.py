@@ -14,6 +14,10 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_zero(value: object) -> bool:
+    return value == 0
+
+
 class Synthetic(Record):
     """How a row that no person wrote came about.
 
@@ -149,7 +153,7 @@ class Snapshot(Record):
     seed: int = 7
     duplicates: int = 0
     near_duplicates: int = 0
-    paraphrases: int = 0
+    paraphrases: int = Field(default=0, exclude_if=_is_zero)
     leaked: int = 0
 
     @model_validator(mode="after")
