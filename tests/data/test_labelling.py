@@ -243,6 +243,21 @@ def test_a_log_that_is_damaged_in_the_middle_is_refused_with_the_line(
     assert where.line == line
 
 
+def test_a_line_that_was_forgotten_leaves_a_gap_and_the_log_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    with DecisionLog(path) as log:
+        for one in decided(*[("ann", A, "skip", None)] * 3):
+            log.append(one)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[2])
+    with DecisionLog(path) as log:
+        assert [one.number for one in log.decisions] == [1, 3]
+        assert log.next_number == 4
+    path.write_bytes(lines[2] + lines[0])
+    with pytest.raises(DataError, match="after 3"):
+        DecisionLog(path)
+
+
 def test_one_process_writes_to_a_log_and_others_read_it_meanwhile(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     (first,) = decided(("ann", A, "skip", None))

@@ -144,7 +144,7 @@ CODES: Mapping[str, str] = {
     " that differ; a judged answer has a prompt, an answer and a label that is true or false.",
     "DAT-028": "Some rows of data.preferences were left out. Each has its reason and its row number.",
     "DAT-100": "The log of labelling decisions, .freehold/labels/decisions.jsonl, is damaged in the middle. A last"
-    " line that a crash cut off is dropped by itself; a line before it is somebody's decision, and is not.",
+    " line that a crash cut off is dropped by itself; a line before it is somebody's decision, and is not. Numbers may have gaps where rows were forgotten.",
     "DAT-101": "No row of the file can be labelled. A row needs an input: a column with a known name, the one that"
     " data.columns.input names, or a chat that ends with the user's turn.",
     "DAT-102": "Two `freehold data label` run in one project, and one log takes one writer. Several people label in"

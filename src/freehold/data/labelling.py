@@ -151,6 +151,11 @@ class DecisionLog:
         """Every decision, oldest first."""
         return tuple(self._decisions)
 
+    @property
+    def next_number(self) -> int:
+        """The number of the decision that comes next."""
+        return self._decisions[-1].number + 1 if self._decisions else 1
+
     def append(self, decision: Decision) -> None:
         """Add one decision; on return it is on disk.
 
@@ -190,14 +195,17 @@ def read_decisions(path: Path) -> tuple[Decision, ...]:
 
 
 def _decisions(content: bytes, path: Path) -> Iterator[Decision]:
+    """Read the lines; numbers grow, with gaps where `data forget` took a line out."""
     whole = content[: content.rfind(b"\n") + 1]
+    before = 0
     for number, line in enumerate(whole.splitlines(), start=1):
         try:
             decision = Decision.from_json(line)
         except ValidationError as error:
             raise _damaged(path, number, str(error.errors()[0]["msg"])) from error
-        if decision.number != number:
-            raise _damaged(path, number, f"it is numbered {decision.number}")
+        if decision.number <= before:
+            raise _damaged(path, number, f"it is numbered {decision.number}, after {before}")
+        before = decision.number
         yield decision
 
 

@@ -164,7 +164,7 @@ class Desk:
     def _keep(self, labeller: str, item: str, *, act: Act, **details: JsonValue) -> Decision:
         decision = Decision.model_validate(
             {
-                "number": len(self._log.decisions) + 1,
+                "number": self._log.next_number,
                 "at": self._clock().isoformat(timespec="milliseconds"),
                 "labeller": labeller,
                 "item": item,
