@@ -246,7 +246,9 @@ def test_a_log_that_is_damaged_in_the_middle_is_refused_with_the_line(
 def test_a_line_that_was_forgotten_leaves_a_gap_and_the_log_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "decisions.jsonl"
     with DecisionLog(path) as log:
-        for one in decided(*[("ann", A, "skip", None)] * 3):
+        for one in decided(
+            ("ann", A, "skip", None), ("ann", A, "skip", None), ("ann", A, "skip", None)
+        ):
             log.append(one)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[2])
