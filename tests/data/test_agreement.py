@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from nltk.metrics.agreement import AnnotationTask
 
@@ -51,6 +51,7 @@ def some_votes(draw: st.DrawFn) -> Votes:
 
 
 @given(some_votes())
+@example({"0": {"l0": "a", "l1": "a", "l2": "a"}, "1": {"l0": "a", "l2": "b"}})
 def test_alpha_is_that_of_an_independent_implementation(votes: Votes) -> None:
     logging.getLogger("nltk").setLevel(logging.ERROR)
     found = measured(votes)

@@ -130,7 +130,8 @@ def _interval(
         drawn = rng.integers(0, items, (min(step, RESAMPLES - start), items))
         parts.append(1 - lost[drawn].sum(axis=1) / sizes[drawn].sum(axis=1) / expected)
     low, high = np.quantile(np.concatenate(parts), [tail, 1 - tail])
-    return float(low), min(1.0, float(high))
+    # with the expected disagreement held, a resample can fall below what alpha can be
+    return max(-1.0, float(low)), min(1.0, float(high))
 
 
 def _by_label(counts: Sequence[Counter[str]], total: Counter[str]) -> tuple[LabelAgreement, ...]:
