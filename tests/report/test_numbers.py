@@ -1,7 +1,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from freehold.core.measure import Difference, Estimate
@@ -100,9 +100,11 @@ def test_a_signed_share_reads_back_to_three_digits(value: float) -> None:
 
 
 @given(st.floats(1e-4, 1e9))
-def test_money_keeps_at_least_two_digits_that_count(value: float) -> None:
+@example(0.015625)
+@example(0.0099999)
+def test_money_is_true_to_the_cent_and_below_a_cent_to_two_digits(value: float) -> None:
     read = float(numbers.money(value).removeprefix("$").replace(",", ""))
-    assert read == pytest.approx(value, rel=0.34 if value < 0.015 else 0.06, abs=6e-9)
+    assert read == pytest.approx(value, rel=0.06, abs=0.0051 if value >= 0.01 else 6e-9)
 
 
 @given(st.floats(0, 1e8))
