@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from freehold.cli.seen import Seen
@@ -40,7 +41,7 @@ def texts(prepared: Prepared, session: Session) -> Seen:
 
     everything = everything_in(prepared.snapshot)
     some = everything if session.invocation.has("thorough") else everything[:QUICK_SCAN_ROWS]
-    detect = detector()
+    detect = cache(detector())  # counting and looking for strays ask about the same texts
     found = languages([example.input for example in some], detect)
     stray = stray_languages(some, detect)
     size = lengths(everything)

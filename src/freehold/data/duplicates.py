@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeAlias, cast
+from typing import Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from freehold.core.message import Message
 from freehold.core.record import Record
 from freehold.core.snapshot import Example
 from freehold.data import minhash
@@ -116,6 +117,25 @@ def _followers(roots: Sequence[int]) -> int:
     return sum(root != row for row, root in enumerate(roots))
 
 
+class Asked(Protocol):
+    """A question: an example, or the content of a row on its way to one."""
+
+    @property
+    def input(self) -> str:
+        """What is asked."""
+        ...
+
+    @property
+    def context(self) -> str | None:
+        """A passage that belongs to it."""
+        ...
+
+    @property
+    def history(self) -> tuple[Message, ...]:
+        """Earlier turns."""
+        ...
+
+
 def find_duplicates(
     examples: Sequence[Example],
     *,
@@ -154,10 +174,21 @@ def find_duplicates(
     )
 
 
-def question_key(example: Example) -> tuple[str, str]:
+def question_key(asked: Asked) -> tuple[str, str]:
     """Return the normalised input, and the normalised context and history around it."""
-    around = [example.context or "", *(turn.content for turn in example.history)]
-    return normalise(example.input), "\n".join(normalise(text) for text in around if text)
+    around = [asked.context or "", *(turn.content for turn in asked.history)]
+    return normalise(asked.input), "\n".join(normalise(text) for text in around if text)
+
+
+def with_groups(examples: Sequence[Example], duplicates: Duplicates) -> tuple[int, ...]:
+    """Join the groups of duplicates with the groups of the user; return the root of every row."""
+    forest = Forest(len(examples))
+    first: dict[str, int] = {}
+    for row, example in enumerate(examples):
+        forest.join(duplicates.roots[row], row)
+        if example.group is not None:
+            forest.join(first.setdefault(example.group, row), row)
+    return tuple(forest.root(row) for row in range(len(examples)))
 
 
 class Forest:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pydantic import JsonValue
+
 from freehold.core.errors import Problem, Where
 from freehold.core.record import canonical_json
 from freehold.core.snapshot import Example, Snapshot
@@ -33,10 +35,14 @@ def place(example: Example) -> str:
     return f"row {example.row} of {example.source}" if example.row else f"`{example.id}`"
 
 
-def answer_of(example: Example) -> str:
-    """Return the target as text; other values as their one JSON text."""
-    target = example.target
+def target_text(target: JsonValue) -> str:
+    """Return a target as text; other values as their one JSON text."""
     return target if isinstance(target, str) else canonical_json(target).decode()
+
+
+def answer_of(example: Example) -> str:
+    """Return the target of an example as text."""
+    return target_text(example.target)
 
 
 def everything_in(snapshot: Snapshot) -> tuple[Example, ...]:

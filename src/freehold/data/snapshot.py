@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pydantic import JsonValue
 
 from freehold.core.errors import DataError, Where
-from freehold.core.record import canonical_json
 from freehold.core.sections import SplitSpec
 from freehold.core.snapshot import (
     AuditSplit,
@@ -20,7 +19,8 @@ from freehold.core.snapshot import (
 )
 from freehold.core.task import JsonOutput, LabelOutput
 from freehold.data.detect import output_of
-from freehold.data.duplicates import Duplicates, Embed, Forest, find_duplicates
+from freehold.data.duplicates import Duplicates, Embed, find_duplicates, with_groups
+from freehold.data.findings import target_text
 from freehold.data.formats import missing_column
 from freehold.data.read import Reading, drops_as_causes, free_id
 from freehold.data.split import LEAST_EXAMPLES, Item, assign, draw, sizes_for
@@ -74,7 +74,7 @@ def _divided(
     _refuse_one_answer((*given, *tests))
     everything = (*given, *tests)
     duplicates = duplicates_of(everything, spec=spec, embed=embed)
-    roots = _with_groups(everything, duplicates)
+    roots = with_groups(everything, duplicates)
     kept, leaks = _without_leaks(given, roots, duplicates)
     _refuse_too_few([given[row] for row in kept], (*reading.drops, *leaks))
     places = _places(given, kept, roots=roots, spec=spec, own_test=test is not None)
@@ -128,7 +128,7 @@ def _refuse_one_answer(examples: Sequence[Example]) -> None:
     first = examples[0]
     if any(example.target != first.target for example in examples):
         return
-    answer = _answer_text(first.target)
+    answer = target_text(first.target)
     shown = answer if len(answer) <= 40 else answer[:39] + "…"
     raise DataError(
         "DAT-011",
@@ -170,20 +170,9 @@ def column_value(example: Example, column: str, reading: Reading) -> str | None:
     used: Mapping[str | tuple[str, ...] | None, str | None] = {
         reading.columns.context: example.context,
         reading.columns.input: example.input,
-        reading.columns.target: _answer_text(example.target),
+        reading.columns.target: target_text(example.target),
     }
     return example.fields.get(column, used.get(column))
-
-
-def _with_groups(examples: Sequence[Example], duplicates: Duplicates) -> tuple[int, ...]:
-    """Join the groups of duplicates with the groups of the user; return the root of every row."""
-    forest = Forest(len(examples))
-    first: dict[str, int] = {}
-    for row, example in enumerate(examples):
-        forest.join(duplicates.roots[row], row)
-        if example.group is not None:
-            forest.join(first.setdefault(example.group, row), row)
-    return tuple(forest.root(row) for row in range(len(examples)))
 
 
 def _without_leaks(
@@ -247,11 +236,11 @@ def strata_of(examples: Sequence[Example], spec: SplitSpec) -> tuple[str, ...]:
         return tuple(example.fields.get(column, "") for example in examples)
     output = output_of([example.target for example in examples])
     if isinstance(output, LabelOutput):
-        return tuple(_answer_text(example.target) for example in examples)
+        return tuple(target_text(example.target) for example in examples)
     field = _closed_field(output.json_schema) if isinstance(output, JsonOutput) else None
     if field is None:
         return ("",) * len(examples)
-    return tuple(_answer_text(_field_of(example.target, field)) for example in examples)
+    return tuple(target_text(_field_of(example.target, field)) for example in examples)
 
 
 def _closed_field(schema: Mapping[str, JsonValue]) -> str | None:
@@ -268,10 +257,6 @@ def _closed_field(schema: Mapping[str, JsonValue]) -> str | None:
 
 def _field_of(target: JsonValue, field: str) -> JsonValue:
     return target.get(field) if isinstance(target, dict) else None
-
-
-def _answer_text(target: JsonValue) -> str:
-    return target if isinstance(target, str) else canonical_json(target).decode()
 
 
 def _shuffled(examples: Sequence[Example], seed: int) -> tuple[Example, ...]:

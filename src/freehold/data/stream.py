@@ -33,7 +33,7 @@ from freehold.core.sections import Columns
 from freehold.core.snapshot import Drop, Example, Source
 from freehold.data.content import Content, Rejected
 from freehold.data.detect import LONGEST_LABEL
-from freehold.data.duplicates import normalise
+from freehold.data.duplicates import question_key
 from freehold.data.files import DataFile, OpenFile, open_file
 from freehold.data.formats import Format, recognise
 from freehold.data.inspect import Lengths
@@ -227,9 +227,7 @@ class _Tally:
 
 def _key(content: Content) -> bytes:
     """Return 128 bits for what is asked: the normalised input, and the context and history around it."""
-    around = [content.context or "", *(turn.content for turn in content.history)]
-    parts = (normalise(content.input), *(normalise(text) for text in around if text))
-    text = "\n".join(parts).encode("utf-8", "surrogatepass")
+    text = "\n".join(question_key(content)).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=_KEY_BYTES).digest()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.snapshot import Example
-from freehold.data.duplicates import Forest, find_duplicates
+from freehold.data.duplicates import find_duplicates, with_groups
 from freehold.data.findings import answer_of
 from freehold.data.split import draw
 from freehold.ladder.baseline import EMBEDDING_C, TFIDF_C, fit_head, head_probabilities
@@ -106,7 +106,7 @@ def out_of_fold(
 
 def fold_of_rows(examples: Sequence[Example], *, folds: int, seed: int) -> tuple[int, ...]:
     """Return the fold of each row: whole groups, labels in proportion, by the content and the seed."""
-    roots = group_roots(examples)
+    roots = with_groups(examples, find_duplicates(examples))
     members: dict[int, list[int]] = {}
     for row, root in enumerate(roots):
         members.setdefault(root, []).append(row)
@@ -120,18 +120,6 @@ def fold_of_rows(examples: Sequence[Example], *, folds: int, seed: int) -> tuple
     )
     fold = {root: number % folds for number, root in enumerate(order)}
     return tuple(fold[root] for root in roots)
-
-
-def group_roots(examples: Sequence[Example]) -> tuple[int, ...]:
-    """Return the first row of each row's group: repeats, near repeats, and the user's own groups."""
-    duplicates = find_duplicates(examples)
-    forest = Forest(len(examples))
-    first: dict[str, int] = {}
-    for row, example in enumerate(examples):
-        forest.join(duplicates.roots[row], row)
-        if example.group is not None:
-            forest.join(first.setdefault(example.group, row), row)
-    return tuple(forest.root(row) for row in range(len(examples)))
 
 
 def drawn_rows(examples: Sequence[Example], most: int, *, seed: int) -> tuple[int, ...]:

@@ -72,11 +72,9 @@ def candidate_of(store: Store, outcome: ClimbOutcome, rung: str) -> Candidate:
     return store.get(str(outcome.climb.rung(rung).candidate_digest), Candidate)
 
 
-def answerer_of(
-    candidate: Candidate, outcome: ClimbOutcome, *, store: Store, models: Models
-) -> Answerer:
-    """Return a candidate of a climb, ready to answer."""
-    tools = Tools(
+def tools_of(outcome: ClimbOutcome, *, store: Store, models: Models) -> Tools:
+    """Return what loading a candidate of a finished climb takes."""
+    return Tools(
         task=outcome.task,
         train=outcome.snapshot.train,
         passages=(),
@@ -85,6 +83,13 @@ def answerer_of(
         clock=lambda: 0.0,
         on_progress=_ignore,
     )
+
+
+def answerer_of(
+    candidate: Candidate, outcome: ClimbOutcome, *, store: Store, models: Models
+) -> Answerer:
+    """Return a candidate of a climb, ready to answer."""
+    tools = tools_of(outcome, store=store, models=models)
     files = {name: store.blobs.get(digest) for name, digest in candidate.artefacts.items()}
     return RUNGS[candidate.rung].load(candidate.spec, files, tools)
 

@@ -20,7 +20,7 @@ from freehold.data.split import draw
 from freehold.ladder.answerer import Answerer
 from freehold.ladder.baseline import BASELINES, LabelScores
 from freehold.ladder.climb import ClimbOutcome
-from freehold.ladder.recall import answerer_of, candidate_of
+from freehold.ladder.recall import answerer_of, candidate_of, tools_of
 from freehold.ladder.tools import Models, Tools
 from freehold.models.door import Choice
 from freehold.store.store import Store
@@ -131,15 +131,7 @@ def _linear_head(
     if candidate.rung != "baseline" or way is None or way.scores is None:
         return None
     files = {path: store.blobs.get(digest) for path, digest in candidate.artefacts.items()}
-    tools = Tools(
-        task=outcome.task,
-        train=outcome.snapshot.train,
-        passages=(),
-        store=store,
-        models=models,
-        clock=lambda: 0.0,
-        on_progress=lambda _step: None,
-    )
+    tools = tools_of(outcome, store=store, models=models)
     return way.scores(files, tools)
 
 
