@@ -179,13 +179,20 @@ class Frontier(Record):
 
 
 class Cost(Record):
-    """What a rung costs: building once, each request, and the total over the horizon."""
+    """What a rung costs: building once, each request, and the total over the horizon.
+
+    A request costs machine time, `seconds_per_request`, or what an endpoint asks for its tokens,
+    `tokens_dollars_per_request`; the other one is None. Either is enough to say what it would cost at
+    another price or volume.
+    """
 
     build_seconds: float
     build_dollars: float
     dollars_per_1k: float
     upkeep_dollars_per_month: float
     total_dollars: float
+    seconds_per_request: float | None = None
+    tokens_dollars_per_request: float | None = None
 
 
 class RungResult(Record):

@@ -13,11 +13,13 @@ def total_cost(
     revalidation_examples: int,
     prices: Prices,
     volume: Volume,
+    tokens_dollars_per_request: float | None = None,
 ) -> Cost:
-    """Return what a rung on an own machine costs: once, for each request, and over the horizon.
+    """Return what a rung costs: once, for each request, and over the horizon.
 
         total = build + horizon_months (requests_per_month dollars_per_request + upkeep)
         dollars_per_request = dollars_per_machine_hour seconds_per_request / 3600 / utilisation
+                              on an own machine, else what the endpoint asks for the tokens
         upkeep = revalidations_per_month revalidation_examples dollars_per_request
 
     Args:
@@ -26,9 +28,16 @@ def total_cost(
         revalidation_examples: examples that one revalidation asks (the test split).
         prices: of machine time, and the share of it that is used.
         volume: how often the task is asked, and for how long.
+        tokens_dollars_per_request: what an endpoint asks for the tokens of one request; None where
+            the model runs on an own machine.
     """
     dollars_per_second = prices.dollars_per_machine_hour / 3600.0
-    dollars_per_request = dollars_per_second * seconds_per_request / prices.utilisation
+    is_own = tokens_dollars_per_request is None
+    dollars_per_request = (
+        dollars_per_second * seconds_per_request / prices.utilisation
+        if tokens_dollars_per_request is None
+        else tokens_dollars_per_request
+    )
     build = dollars_per_second * build_seconds
     upkeep = volume.revalidations_per_month * revalidation_examples * dollars_per_request
     monthly = volume.requests_per_month * dollars_per_request + upkeep
@@ -38,6 +47,8 @@ def total_cost(
         dollars_per_1k=1000.0 * dollars_per_request,
         upkeep_dollars_per_month=upkeep,
         total_dollars=build + volume.horizon_months * monthly,
+        seconds_per_request=seconds_per_request if is_own else None,
+        tokens_dollars_per_request=tokens_dollars_per_request,
     )
 
 
