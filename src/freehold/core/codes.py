@@ -1,6 +1,6 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
-A code is a place (CFG task file, DAT data, MDL model, MAC machine, GPU accelerator, TRN training,
+A code is a place (CFG task file, DAT data, DOC documents and their index, MDL model, MAC machine, GPU accelerator, TRN training,
 USE usage, BAR bar, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
@@ -229,6 +229,13 @@ CODES: Mapping[str, str] = {
     " of each; here the rows of one group have different answers, and only the first one's is kept.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
+    "DOC-001": "The index of the documents was made with another embedder, or by another version of Freehold. Vectors"
+    " of two embedders cannot be compared, so it is made anew.",
+    "DOC-002": "Two lists of access labels apply to one text and have no label in common, so that nobody may see it:"
+    " the same text stands in two documents, or a document and its folder name different labels.",
+    "DOC-004": "Two documents have one id, so that an answer could not say which of them it cites.",
+    "DOC-005": "The file of an index is not one, or is damaged.",
+    "DOC-006": "The index is being written by another process. One process writes at a time; searching goes on.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",

@@ -24,21 +24,38 @@ _MARKDOWN_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
 
 class Document(Record):
-    """One text to search in. `id` is the user's own, or the path below the folder."""
+    """One text to search in. `id` is the user's own, or the path below the folder.
+
+    `access` are the labels of those who may see it: one of them is enough. None: everybody may.
+    """
 
     id: str
     title: str
     text: str
+    access: tuple[str, ...] = ()
 
 
 class Passage(Record):
-    """A part of a document: `text` is `document.text[start : start + len(text)]`."""
+    """A part of a document: `text` is `document.text[start : start + len(text)]`.
+
+    `section` are the headings that it stands under, as `Fees > Transfers`; `heading` is the heading of the
+    table that it is a later part of. `access` are the labels of its document.
+    """
 
     id: str
     document_id: str
     title: str
     text: str
     start: int
+    section: str = ""
+    heading: str = ""
+    access: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> str:
+        """The passage with what it cannot be understood without: title, section and heading of its table."""
+        above = " > ".join(part for part in (self.title, self.section) if part)
+        return "\n".join(part for part in (above, self.heading, self.text) if part)
 
 
 def read_documents(path: Path, *, limits: Limits = LIMITS) -> tuple[Document, ...]:
