@@ -72,7 +72,9 @@ def citations(
     every claim that a passage supports that passage; claims that none supports get no citation.
     """
     if written.marks:
-        found = [_checked(number, claim, passages, question) for number, claim in written.marks]
+        found = [
+            _checked(number, claim, passages, question=question) for number, claim in written.marks
+        ]
     else:
         texts = [passage.text for passage in passages]
         found = [
@@ -88,7 +90,7 @@ def citations(
     return tuple(best.values())
 
 
-def _checked(number: int, claim: str, passages: Sequence[Shown], question: str) -> Citation:
+def _checked(number: int, claim: str, passages: Sequence[Shown], *, question: str) -> Citation:
     if number > len(passages):
         return Citation(number=number, by="written")
     share = containment(claim, passages[number - 1].text, question=question)

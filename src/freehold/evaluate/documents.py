@@ -131,7 +131,11 @@ def figures(
             [0.0 if place is None else 1.0 / math.log2(1.0 + place) for place in places], confidence
         ),
     )
-    return _with_text(found, pairs, library, confidence=confidence, rng=rng) if library.is_text else found
+    return (
+        _with_text(found, pairs, library, confidence=confidence, rng=rng)
+        if library.is_text
+        else found
+    )
 
 
 def _place(shown: Sequence[str], needed: frozenset[str]) -> int | None:
@@ -160,10 +164,7 @@ def _with_text(
     answerable = [pair for pair in pairs if not is_unanswerable(pair[0].target, declared)]
     other = [pair for pair in pairs if is_unanswerable(pair[0].target, declared)]
     written = [
-        citation
-        for _, answer in pairs
-        for citation in answer.citations
-        if citation.by == "written"
+        citation for _, answer in pairs for citation in answer.citations if citation.by == "written"
     ]
     said = [float(any(c.by == "written" for c in answer.citations)) for _, answer in pairs]
     return found.model_copy(
@@ -218,5 +219,3 @@ def _unsupported(
     return Estimate(
         mean=mean, low=min(low, mean), high=max(high, mean), n=len(claimed), method="bootstrap"
     )
-
-
