@@ -1,10 +1,9 @@
-"""Read documents, and cut them into passages. Search over passages is not done here."""
+"""Read documents: one text each, with who may see it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
 from freehold.core.errors import DataError, Where
@@ -17,9 +16,6 @@ from freehold.data.rows import Unreadable, read_jsonl
 TEXT_SUFFIXES = (".txt", ".md")
 ROW_SUFFIXES = (".jsonl", ".ndjson")
 SUFFIXES = (*TEXT_SUFFIXES, *EXTRACTORS, *ROW_SUFFIXES)
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
-_WORD_END = re.compile(r"\s+")
 _MARKDOWN_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
 
@@ -168,66 +164,3 @@ def _rows(file: Path, name: str) -> Iterator[Document]:
                 reason = f"row {row.number} has an `id` or a `title` that is no text"
                 raise _unusable(name, reason, row=row.number)
             yield Document(id=str(id_), title=title, text=text)
-
-
-# Passages ------------------------------------------------------------------------------------
-
-
-def chunk(document: Document, *, size_chars: int) -> tuple[Passage, ...]:
-    """Cut a document into passages of at most `size_chars` characters.
-
-    Whole paragraphs are put together as long as they fit; a paragraph that is too long is cut at
-    the ends of sentences, a sentence that is too long between words, a word that is too long
-    anywhere. The passages cover every character that is no white space, once and in order.
-    """
-    spans = _packed(_pieces(document.text, size_chars), size_chars)
-    return tuple(
-        Passage(
-            id=f"{document.id}#{number}",
-            document_id=document.id,
-            title=document.title,
-            text=document.text[start:end],
-            start=start,
-        )
-        for number, (start, end) in enumerate(spans, 1)
-    )
-
-
-def _pieces(text: str, size_chars: int) -> list[tuple[int, int]]:
-    """Return spans of at most `size_chars`, cut as coarsely as possible."""
-    spans = _cut(text, (0, len(text)), _PARAGRAPH_END)
-    for pattern in (_SENTENCE_END, _WORD_END):
-        spans = [
-            part
-            for span in spans
-            for part in ([span] if span[1] - span[0] <= size_chars else _cut(text, span, pattern))
-        ]
-    return [
-        (start, min(start + size_chars, span[1]))
-        for span in spans
-        for start in range(span[0], span[1], size_chars)
-    ]
-
-
-def _cut(text: str, span: tuple[int, int], pattern: re.Pattern[str]) -> list[tuple[int, int]]:
-    """Cut a span where `pattern` matches; white space at the ends of the parts is left out."""
-    found = [(match.start(), match.end()) for match in pattern.finditer(text, *span)]
-    edges = [(span[0], span[0]), *found, (span[1], span[1])]
-    parts = ((before[1], after[0]) for before, after in pairwise(edges))
-    return [trimmed for part in parts if (trimmed := _trimmed(text, part))]
-
-
-def _trimmed(text: str, span: tuple[int, int]) -> tuple[int, int] | None:
-    part = text[span[0] : span[1]]
-    start = span[0] + len(part) - len(part.lstrip())
-    return (start, start + len(part.strip())) if part.strip() else None
-
-
-def _packed(spans: Sequence[tuple[int, int]], size_chars: int) -> list[tuple[int, int]]:
-    packed: list[tuple[int, int]] = []
-    for start, end in spans:
-        if packed and end - packed[-1][0] <= size_chars:
-            packed[-1] = (packed[-1][0], end)
-        else:
-            packed.append((start, end))
-    return packed

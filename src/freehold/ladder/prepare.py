@@ -16,8 +16,9 @@ from freehold.core.sections import Columns, DataSection, MetricSpec, OutputSecti
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import JsonOutput, LabelOutput, Output, Task
 from freehold.core.taskfile import TaskFile
+from freehold.data.chunk import ChunkSpec, chunk
 from freehold.data.detect import Detected, detect
-from freehold.data.documents import Passage, chunk, read_documents
+from freehold.data.documents import Passage, read_documents
 from freehold.data.duplicates import Embed
 from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
@@ -280,7 +281,7 @@ def _synthetic_note(snapshot: Snapshot) -> tuple[str, ...]:
 def _passages(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> tuple[Passage, ...]:
     if task_file.data.documents is None:
         return ()
-    size = task_file.ladder.retrieve.chunk
+    spec = ChunkSpec(size=task_file.ladder.retrieve.chunk)
     documents = read_documents(root / task_file.data.documents)
     if scrubber is not None:
         documents = tuple(
@@ -292,7 +293,7 @@ def _passages(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> tup
             )
             for document in documents
         )
-    return tuple(passage for document in documents for passage in chunk(document, size_chars=size))
+    return tuple(passage for document in documents for passage in chunk(document, spec))
 
 
 def _preferences(source: str | None, root: Path) -> PreferenceReading:

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def postings_of(counted: Counted) -> Postings:
         first=np.append(first, len(order)).astype(np.int64),
         rows=rows[order],
         counts=counted.counts[order].astype(np.float32),
-        lengths=np.bincount(rows, weights=counted.counts, minlength=passages),
+        lengths=np.bincount(rows, weights=counted.counts, minlength=passages).astype(np.float64),
     )
 
 
@@ -155,8 +156,9 @@ def by_words(postings: Postings, query: str, among: Seen) -> Scores:
     Any text is a query: it has words or it has none, and nothing in it is an operator.
     """
     scores = np.zeros(len(postings.lengths), dtype=np.float64)
-    for word, times in Counter(word_numbers(words_of(query)).tolist()).items():
-        places = postings.of(word)
+    numbers = cast("list[int]", word_numbers(words_of(query)).tolist())
+    for number, times in Counter(numbers).items():
+        places = postings.of(number)
         rows, counts = postings.rows[places], postings.counts[places]
         if among.mask is not None:
             inside = among.mask[rows]
