@@ -141,7 +141,7 @@ def test_a_heading_in_code_is_none() -> None:
 
 def test_lists_are_cut_between_items() -> None:
     text = "- the first item. It has two sentences\n- the second item\n  goes on here\n- third"
-    assert [passage.text for passage in cut(text, 40)] == text.replace("\n- ", "\n\n- ").split(
+    assert [passage.text for passage in cut(text, 39)] == text.replace("\n- ", "\n\n- ").split(
         "\n\n"
     )
 
