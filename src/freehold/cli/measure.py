@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freehold.cli.workplace import monotonic
-from freehold.core.measure import Estimate, Kept, Run
+from freehold.core.measure import DocumentFigures, Estimate, Kept, Run
 from freehold.core.record import digest_json
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import Task
@@ -60,6 +60,7 @@ class Measured:
     slices: Mapping[str, Estimate]
     causes: Mapping[str, int]
     dollars_per_1k: float
+    documents: DocumentFigures | None = None
 
 
 def measure(
@@ -70,6 +71,7 @@ def measure(
     from freehold.evaluate.estimates import Claim, evidence
     from freehold.evaluate.scorers import scorer
     from freehold.ladder.cost import total_cost
+    from freehold.ladder.grounded import grounded
     from freehold.ladder.rungs import RUNGS
     from freehold.ladder.tools import Tools
     from freehold.ladder.work import Workshop
@@ -98,6 +100,8 @@ def measure(
         candidate = shop.build(rung, rung.variants(tools)[0]).candidate
     answerer = shop.load(RUNGS[candidate.rung], candidate)
     run = shop.run(candidate, answerer, snapshot.test, phase="test")
+    rng = np.random.default_rng(snapshot.seed)
+    run, figures = grounded(run, snapshot.test.examples, answerer, task=task, rng=rng)
     _count_look(store, subject, key=subject.key(models))
     rng = np.random.default_rng(snapshot.seed)
     claim = Claim(bar=task.bar.quality, confidence=task.bar.confidence)
@@ -118,7 +122,9 @@ def measure(
         prices=task.prices,
         volume=task.volume,
     )
-    return Measured(run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k)
+    return Measured(
+        run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k, documents=figures
+    )
 
 
 def _count_look(store: Store, subject: Subject, *, key: str) -> None:

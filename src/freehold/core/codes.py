@@ -23,6 +23,9 @@ CODES: Mapping[str, str] = {
     " that YAML leaves its backslashes alone.",
     "CFG-009": "`metric.python` names a file that cannot be run, or a function that it does not have. The"
     " function is called as score(example, output) and returns a number in [0, 1].",
+    "CFG-023": "`output.unanswerable` is what an answer of free text says where the documents hold none. A closed list"
+    " of labels has a label for that, and JSON a field.",
+    "CFG-024": "`data.access_column` or `data.document_column` names a column that no row of the examples has.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -233,9 +236,25 @@ CODES: Mapping[str, str] = {
     " of two embedders cannot be compared, so it is made anew.",
     "DOC-002": "Two lists of access labels apply to one text and have no label in common, so that nobody may see it:"
     " the same text stands in two documents, or a document and its folder name different labels.",
+    "DOC-003": "The access labels of a document or of a folder cannot be understood, so that nobody sees it. Labels"
+    " are a list, or a text with commas: `access: [hr, legal]`; in a file `.access`, one a line.",
     "DOC-004": "Two documents have one id, so that an answer could not say which of them it cites.",
     "DOC-005": "The file of an index is not one, or is damaged.",
     "DOC-006": "The index is being written by another process. One process writes at a time; searching goes on.",
+    "DOC-021": "A document holds no text, so that nothing can be found in it. The others are searched.",
+    "DOC-022": "A document is larger than one document is (64 MiB): a library in one file. Divided by chapter, or as"
+    " one text a line of .jsonl, it can be searched, and an answer can say where it stands.",
+    "DOC-023": "The text of a document cannot be taken out: it is a scan without text, locked, or damaged. Text"
+    " recognition (OCR) gives scans a text. The others are searched.",
+    "DOC-024": "A file or a line of data.documents cannot be read as a document. The others are searched.",
+    "DOC-025": "Two documents have the same text. The first is kept, for those who may see both.",
+    "DOC-026": "Two documents have one id. The first is kept.",
+    "DOC-027": "The same text, or the same id, has access labels that contradict each other. None of them is kept,"
+    " so that nobody sees what they may not.",
+    "DOC-028": "Some documents have access labels that nobody who asks ever holds: no answer can rest on them."
+    " `data.access` gives labels to everybody who asks, `data.access_column` names the column with each row's own.",
+    "DOC-029": "Wanted answers stand in no document, so that no search can find them: documents are missing, or the"
+    " answers are in other words than the documents.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",

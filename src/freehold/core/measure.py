@@ -13,12 +13,30 @@ from freehold.core.record import Record
 Method = Literal["wilson", "betting", "bootstrap", "score", "none"]
 
 
+class Citation(Record):
+    """One passage that an answer rests on.
+
+    `number` is the passage's own in the prompt, from 1, and `passage` its id: None where the answer cites a
+    number that no passage has. `by` tells whether the answer wrote it, or code attributed it by overlap.
+    `share` of the claim's content words stand in the passage, and `is_supported` says whether that is enough;
+    `quote` is the sentence of the passage that shares most with the claim.
+    """
+
+    number: Annotated[int, Field(ge=1)]
+    passage: str | None = None
+    by: Literal["written", "attributed"]
+    share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    is_supported: bool = False
+    quote: str = ""
+
+
 class Answer(Record):
     """What a candidate said to one example.
 
     `raw` is the text as it was generated; `value` is what was extracted from it, None where
     nothing could be. `seconds` is this request's share of wall time, `latency_seconds` the time
-    alone, measured on a sample without batching (None where it was not sampled).
+    alone, measured on a sample without batching (None where it was not sampled). `citations` are the
+    passages that it rests on, and `passages` the ids of all that stood in the prompt, the best first.
     """
 
     raw: str
@@ -28,6 +46,8 @@ class Answer(Record):
     prompt_tokens: Annotated[int, Field(ge=0)] = 0
     answer_tokens: Annotated[int, Field(ge=0)] = 0
     truncated: bool = False
+    citations: tuple[Citation, ...] = ()
+    passages: tuple[str, ...] = ()
 
 
 class Result(Record):
@@ -195,6 +215,31 @@ class Cost(Record):
     tokens_dollars_per_request: float | None = None
 
 
+class DocumentFigures(Record):
+    """What a rung that searches documents does with them, on the test examples. None: nothing to measure.
+
+    `k` passages stand in a prompt at most. `recall` is the share of questions with a passage among them that
+    holds the needed fact, and `ndcg` rates its place. `answer_f1` is SQuAD's F1 of the answers to answerable questions.
+    `faithfulness` is the mean share of an answer's claims that a passage of its prompt supports, and
+    `unsupported` the share of all `claims` that none supports. `cited` is the share of answers that wrote a
+    citation themselves, and `citations_right` that of the written citations that exist and hold their claim.
+    `said_unanswerable` is the share of unanswerable questions that were answered as such, `wrongly_refused` that of the
+    answerable ones.
+    """
+
+    k: Annotated[int, Field(ge=0)]
+    recall: Estimate | None = None
+    ndcg: Estimate | None = None
+    answer_f1: Estimate | None = None
+    faithfulness: Estimate | None = None
+    unsupported: Estimate | None = None
+    claims: Annotated[int, Field(ge=0)] = 0
+    cited: Estimate | None = None
+    citations_right: Estimate | None = None
+    said_unanswerable: Estimate | None = None
+    wrongly_refused: Estimate | None = None
+
+
 class RungResult(Record):
     """One rung of a climb: everything that was measured, and the verdict."""
 
@@ -221,6 +266,7 @@ class RungResult(Record):
     slices: dict[str, Estimate] = Field(default_factory=dict)
     frontier: Frontier | None = None
     tried: tuple[tuple[str, float], ...] = ()
+    documents: DocumentFigures | None = None
 
 
 class Audit(Record):

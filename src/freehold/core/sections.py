@@ -184,6 +184,9 @@ class DataSection(Record):
     column that says who gave a row (left out: the file), and `most_rows_of_a_source` caps what one of them
     may give.
     `benchmarks` are files whose items must not stand in what is built from, beside the task's own tests.
+    `access` are the labels that whoever asks holds, and `access_column` names the column of a row with the labels of
+    that row's asker: documents with labels are found by those who hold one of them, and without labels by all.
+    `document_column` names the column with the id of the document that holds a row's answer.
     """
 
     examples: str | tuple[str, ...]
@@ -213,6 +216,9 @@ class DataSection(Record):
     traffic: str | None = None
     source_column: str | None = None
     most_rows_of_a_source: AtLeastOne | None = None
+    access: tuple[str, ...] = ()
+    access_column: str | None = None
+    document_column: str | None = None
 
 
 class BaseModelSpec(Record):
@@ -236,10 +242,14 @@ class ModelsSection(Record):
 
 
 class OutputSection(Record):
-    """The form of an answer: a closed list of labels, or a JSON schema; free text otherwise."""
+    """The form of an answer: a closed list of labels, or a JSON schema; free text otherwise.
+
+    `unanswerable` is what a free-text answer says where the documents do not hold one, such as `I do not know`.
+    """
 
     labels: tuple[str, ...] | None = None
     json_schema: dict[str, JsonValue] | None = Field(default=None, alias="schema")
+    unanswerable: Annotated[str, Field(min_length=1)] | None = None
 
 
 class MetricSpec(Record):
@@ -283,13 +293,25 @@ class StructuredSpec(Record):
 
 
 class RetrieveSpec(Record):
-    """The nearest training examples, and the nearest passages of the documents, in the prompt."""
+    """The nearest training examples, and the best passages of the documents, in the prompt.
+
+    `k` are the numbers of examples and `passages` those of passages that are tried on dev. `how` passages are
+    found: by their `words` (BM25), by their `meaning` (embeddings), or `hybrid`, by both. A passage has at most
+    `chunk` characters, and repeats the last `overlap` of the one before it. With `rerank`, the name or folder of a
+    cross-encoder, the best ones are put in order by it. `cite` numbers the passages of free-text tasks and asks for
+    the numbers in the answer.
+    """
 
     sources: tuple[Literal["examples", "documents"], ...] = Field(
         default=("examples", "documents"), alias="from"
     )
-    k: tuple[AtLeastOne, ...] = (1, 4, 8)
+    k: tuple[Count, ...] = (1, 4, 8)
     chunk: AtLeastOne = 800
+    passages: tuple[AtLeastOne, ...] = (3, 5)
+    how: Literal["hybrid", "words", "meaning"] = "hybrid"
+    overlap: Count = 0
+    rerank: str | None = None
+    cite: bool = True
 
 
 class RetentionSpec(Record):

@@ -33,10 +33,18 @@ class JsonOutput(Record):
     json_schema: dict[str, JsonValue]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class TextOutput(Record):
-    """The answer is free text."""
+    """The answer is free text. `unanswerable` is what it says where there is no answer, if the task declares it.
+
+    Left out of the JSON where it is None, so that tasks without it keep their digest.
+    """
 
     kind: Literal["text"] = "text"
+    unanswerable: str | None = Field(default=None, exclude_if=_is_none)
 
 
 Output: TypeAlias = Annotated[LabelOutput | JsonOutput | TextOutput, Field(discriminator="kind")]
@@ -46,7 +54,8 @@ class Task(Record):
     """What is wanted, how an answer is scored, and what counts as good enough.
 
     `instruction` is the text of the system message, without the list of labels: rungs add that. The
-    digests name the content of `data.documents` and `data.preferences`, None where there are none.
+    digests name the content of `data.documents` and `data.preferences`, None where there are none. `access` are the
+    labels that every request holds, and `access_column` the column of an example with its own.
     """
 
     name: str
@@ -64,6 +73,9 @@ class Task(Record):
     documents: str | None = None
     documents_digest: str | None = None
     preferences_digest: str | None = None
+    document_column: str | None = None
+    access: tuple[str, ...] = ()
+    access_column: str | None = None
 
     @property
     def question_digest(self) -> str:

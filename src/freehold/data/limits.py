@@ -16,6 +16,7 @@ class Limits:
         line_bytes: of one row as text: a line, a cell, an item of a JSON list. A longer row is left out.
         whole_bytes: of what cannot be read piece by piece: the standard input, an object around a list,
             a packed table.
+        document_bytes: of one document that is a file of its own: a longer text is a whole library.
         depth: of objects and lists inside each other in one row. A deeper row is left out.
         unpacked_ratio: a packed file may unpack to so many times its size ...
         unpacked_bytes: ... once it has unpacked to more than this.
@@ -25,6 +26,7 @@ class Limits:
 
     line_bytes: int = 16 * MIB
     whole_bytes: int = GIB
+    document_bytes: int = 64 * MIB
     depth: int = 100
     unpacked_ratio: int = 500
     unpacked_bytes: int = 256 * MIB

@@ -20,7 +20,7 @@ from freehold.core.measure import Answer
 from freehold.core.outcome import Cause, Failed, Outcome, Scored
 from freehold.core.sections import MetricName, MetricSpec
 from freehold.core.snapshot import Example
-from freehold.core.task import JsonOutput, LabelOutput, Output
+from freehold.core.task import JsonOutput, LabelOutput, Output, TextOutput
 from freehold.evaluate.schema import Fits, schema_check
 from freehold.evaluate.similarity import (
     chrf,
@@ -30,6 +30,7 @@ from freehold.evaluate.similarity import (
     same_value,
     token_f1,
 )
+from freehold.evaluate.unanswerable import is_unanswerable, says_unanswerable
 from freehold.evaluate.user_metric import load_metric
 
 Aggregate: TypeAlias = Literal["mean", "macro_f1"]
@@ -54,6 +55,7 @@ class Scorer:
     `compare` gives the score of an answer whose form could be read. `is_binary` says that every
     score is 0 or 1. `aggregate` is `mean`, or `macro_f1`, where the number is no mean of scores.
     `fits` says whether a value has the form of the output: a wrong one of the right form is confused.
+    `declared` is what is said where there is no answer: a wrong answer that says so has refused.
     """
 
     name: MetricName
@@ -62,6 +64,7 @@ class Scorer:
     is_binary: bool
     aggregate: Aggregate = "mean"
     fits: Fits = _fits_anything
+    declared: str | None = None
 
     def score(self, example: Example, answer: Answer) -> Outcome:
         """Return the score of `answer`, with a cause where it is wrong and code can tell why."""
@@ -79,7 +82,7 @@ class Scorer:
             return Cause.CONFUSED
         if isinstance(self.output, JsonOutput):
             return Cause.CONFUSED if self.fits(answer.value) else Cause.FORMAT
-        return None
+        return Cause.REFUSED if says_unanswerable(answer.value, self.declared) else None
 
 
 def scorer(spec: MetricSpec, output: Output, *, root: Path) -> Scorer:
@@ -94,7 +97,24 @@ def scorer(spec: MetricSpec, output: Output, *, root: Path) -> Scorer:
         ConfigError: the metric lacks what it needs, or does not suit the output.
     """
     made = SCORERS[spec.primary](spec, output, root)
+    if isinstance(output, TextOutput) and output.unanswerable is not None:
+        return _with_unanswerable(made, output.unanswerable)
     return replace(made, fits=schema_check(output)) if isinstance(output, JsonOutput) else made
+
+
+def _with_unanswerable(made: Scorer, declared: str) -> Scorer:
+    """Return the scorer with 1 where a question without an answer is answered as such, and 0 where one of the two is.
+
+    A wanted answer of None or the declared text says that there is none. Words that the declared text shares
+    with another answer count for nothing.
+    """
+
+    def compare(example: Example, answer: Answer) -> float | Failed:
+        wanted = is_unanswerable(example.target, declared)
+        said = says_unanswerable(answer.value, declared)
+        return float(wanted and said) if wanted or said else made.compare(example, answer)
+
+    return replace(made, compare=compare, declared=declared)
 
 
 def as_text(value: JsonValue) -> str:

@@ -20,6 +20,7 @@ from freehold.core.measure import (
     Climb,
     Cost,
     Difference,
+    DocumentFigures,
     Estimate,
     Kept,
     Run,
@@ -45,6 +46,7 @@ from freehold.ladder.events import (
     RungStarted,
     ignore,
 )
+from freehold.ladder.grounded import grounded
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
@@ -152,6 +154,7 @@ class _Climbing:
             built=lambda name: self.shop.built(RUNGS[name]),
             best_measured=self._best_measured,
             scorer=self.scorer,
+            documents=prepared.documents,
         )
         self.shop = Workshop(
             tools=self.tools,
@@ -239,6 +242,7 @@ class _Climbing:
             return _skipped(rung.name, too_many).model_copy(
                 update={"state": "failed", "verdict": Verdict.ERROR, "evaluated": len(run.results)}
             )
+        run, figures = self._grounded(run, answerer)
         found = self._evidence(run, self.snapshot.test)
         cost = self._cost(run, built)
         result = RungResult(
@@ -260,10 +264,21 @@ class _Climbing:
             confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
             slices=self._slices(run),
             tried=chosen.tried,
+            documents=figures,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)
         return self._provisional(rung.name)
+
+    def _grounded(self, run: Run, answerer: Answerer) -> tuple[Run, DocumentFigures | None]:
+        """Return the run with the causes that documents explain, and what the rung does with them."""
+        return grounded(
+            run,
+            self.snapshot.test.examples,
+            answerer,
+            task=self.task,
+            rng=self._rng(),
+        )
 
     def _evidence(self, run: Run, split: HeldOutSplit) -> Evidence:
         return evidence(

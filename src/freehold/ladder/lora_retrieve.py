@@ -11,12 +11,16 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from freehold.ladder import lora, retrieve
-from freehold.ladder.retrieve import RetrievingAnswerer, retrieving
+from freehold.ladder.prompts import Asker
+from freehold.ladder.retrieve import (
+    RETRIEVED_FILES,
+    RetrievingAnswerer,
+    build_retrieving,
+    retrieving,
+)
 from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant
 from freehold.ladder.structured import constrained_asker
 from freehold.ladder.tools import Tools
-
-RETRIEVED_FILES = frozenset({"shots.json", "vectors.npz", "passages.json", "passages.npz"})
 
 
 def _missing(tools: Tools) -> str | None:
@@ -33,7 +37,12 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
     trained = tools.built("lora")
-    prompts = retrieve.RUNG.build(variant, tools, dev_scores)
+
+    def asker_of(spec: Mapping[str, JsonValue]) -> Asker:
+        model = lora.lora_model({**spec, **trained.spec}, trained.files, tools)
+        return constrained_asker(spec, tools).with_model(model)
+
+    prompts = build_retrieving(variant, tools, dev_scores, asker_of=asker_of)
     return Built(
         files={**trained.files, **prompts.files},
         spec={**prompts.spec, "training": trained.spec["training"]},

@@ -14,11 +14,12 @@ from freehold.core.preference import Preference
 from freehold.core.record import Record, digest_json
 from freehold.core.sections import Columns, DataSection, MetricSpec, OutputSection
 from freehold.core.snapshot import Snapshot
-from freehold.core.task import JsonOutput, LabelOutput, Output, Task
+from freehold.core.task import JsonOutput, LabelOutput, Output, Task, TextOutput
 from freehold.core.taskfile import TaskFile
 from freehold.data.chunk import ChunkSpec, chunk
+from freehold.data.collect import Collection, DocumentDrop, collect
 from freehold.data.detect import Detected, detect
-from freehold.data.documents import Passage, read_documents
+from freehold.data.documents import Document, Passage
 from freehold.data.duplicates import Embed
 from freehold.data.files import Fetch
 from freehold.data.inspect import inspect
@@ -57,6 +58,8 @@ class Prepared:
     slice_members: Mapping[str, frozenset[str]]
     versions: dict[str, str]
     preferences: tuple[Preference, ...] = ()
+    documents: tuple[Document, ...] = ()
+    document_drops: tuple[DocumentDrop, ...] = ()
 
 
 def default_task_file(data: str) -> TaskFile:
@@ -94,6 +97,7 @@ def prepare(
     found = _read_all(section, root, stdin=stdin, fetch=fetch)
     reading, test = found.reading, found.test
     detected = detect(reading if test is None else _joined(reading, test))
+    _check_columns(section, reading)
     snapshot = freeze(
         reading,
         spec=section.split,
@@ -104,7 +108,8 @@ def prepare(
     )
     if limit is not None:
         snapshot = _limited(snapshot, limit)
-    passages = _passages(task_file, root, found.scrubber)
+    collection = _documents(task_file, root, found.scrubber)
+    passages = _passages(task_file, collection)
     preferred = _preferences(section.preferences, root)
     task = _task(task_file, detected, root).model_copy(
         update={
@@ -116,6 +121,7 @@ def prepare(
         *inspect(snapshot, bar_quality=task.bar.quality),
         *_left_out(preferred, section.preferences),
         *left_out(snapshot),
+        *collection.problems,
     )
     if strict and problems:
         raise DataError.several(problems)
@@ -136,7 +142,27 @@ def prepare(
         slice_members=slice_members(snapshot.test.examples, section.slices),
         versions=library_versions(),
         preferences=preferred.preferences,
+        documents=collection.documents,
+        document_drops=collection.drops,
     )
+
+
+def _check_columns(section: DataSection, reading: Reading) -> None:
+    """Refuse a column about documents that no row has: a slip of the pen would show nobody anything.
+
+    Raises:
+        ConfigError: CFG-024.
+    """
+    for name in ("access_column", "document_column"):
+        column: str | None = getattr(section, name)
+        if column is None or any(column in example.fields for example in reading.examples):
+            continue
+        known = ", ".join(sorted({field for e in reading.examples[:100] for field in e.fields}))
+        raise ConfigError(
+            "CFG-024",
+            f"`data.{name}` is {column!r}, and no row has that column (columns: {known or 'none'})",
+            help=f"name the column, or take `data.{name}` out of task.yaml",
+        )
 
 
 @dataclass(frozen=True)
@@ -222,10 +248,27 @@ def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
         kept=task_file.kept,
         budget=task_file.budget,
         documents=task_file.data.documents,
+        document_column=task_file.data.document_column,
+        access=task_file.data.access,
+        access_column=task_file.data.access_column,
     )
 
 
 def _output(section: OutputSection | None, detected: Detected) -> Output:
+    if section is None or section.unanswerable is None:
+        return _form(section, detected)
+    if section.labels is None and section.json_schema is None:
+        # Who says what is said without an answer says that answers are text, whatever they look like.
+        return TextOutput(unanswerable=section.unanswerable)
+    kind = "labels" if section.labels is not None else "schema"
+    raise ConfigError(
+        "CFG-023",
+        f"`output.unanswerable` is for answers of free text, and `output.{kind}` is given",
+        help="keep one of them; a label, or a field of the schema, can say that there is no answer",
+    )
+
+
+def _form(section: OutputSection | None, detected: Detected) -> Output:
     if section is None:
         return detected.output
     if section.labels is not None and section.json_schema is not None:
@@ -278,22 +321,27 @@ def _synthetic_note(snapshot: Snapshot) -> tuple[str, ...]:
     return (share.sentence,) if share.rows else ()
 
 
-def _passages(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> tuple[Passage, ...]:
+def _documents(task_file: TaskFile, root: Path, scrubber: Scrubber | None) -> Collection:
+    """Read the documents, those that can be used, and scrub them as the examples are."""
     if task_file.data.documents is None:
-        return ()
-    spec = ChunkSpec(size=task_file.ladder.retrieve.chunk)
-    documents = read_documents(root / task_file.data.documents)
-    if scrubber is not None:
-        documents = tuple(
-            document.model_copy(
-                update={
-                    "title": scrubber.text(document.title),
-                    "text": scrubber.text(document.text),
-                }
-            )
-            for document in documents
+        return Collection(documents=())
+    found = collect(root / task_file.data.documents)
+    if scrubber is None:
+        return found
+    documents = tuple(
+        document.model_copy(
+            update={"title": scrubber.text(document.title), "text": scrubber.text(document.text)}
         )
-    return tuple(passage for document in documents for passage in chunk(document, spec))
+        for document in found.documents
+    )
+    return found.model_copy(update={"documents": documents})
+
+
+def _passages(task_file: TaskFile, collection: Collection) -> tuple[Passage, ...]:
+    spec = ChunkSpec(
+        size=task_file.ladder.retrieve.chunk, overlap=task_file.ladder.retrieve.overlap
+    )
+    return tuple(passage for document in collection.documents for passage in chunk(document, spec))
 
 
 def _preferences(source: str | None, root: Path) -> PreferenceReading:

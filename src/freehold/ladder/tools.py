@@ -25,7 +25,7 @@ from freehold.core.record import digest_json
 from freehold.core.sections import BaseModelSpec, RungName
 from freehold.core.snapshot import Example, TrainSplit
 from freehold.core.task import Task
-from freehold.data.documents import Passage
+from freehold.data.documents import Document, Passage
 from freehold.evaluate.extract import extract
 from freehold.evaluate.scorers import Scorer
 from freehold.ladder.answerer import Answerer
@@ -204,6 +204,7 @@ class Tools:
     best_measured: Callable[[], Standing | None] = _nothing_measured
     scorer: Scorer | None = None
     meet: Callable[[str], AbstractContextManager[Processes | None]] = _alone
+    documents: tuple[Document, ...] = ()
 
     def base(self) -> Model:
         """Return the task's base model."""

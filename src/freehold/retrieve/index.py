@@ -373,6 +373,15 @@ class Index:
             for row in chosen
         ]
 
+    def passages(self) -> tuple[Passage, ...]:
+        """Return every passage, whoever may see it, in the order in which they were written."""
+        rows = self._connection.execute("SELECT number FROM passages ORDER BY number").fetchall()
+        numbers = [int(number) for (number,) in rows]
+        found: dict[int, Passage] = {}
+        for at in range(0, len(numbers), _BATCH_PASSAGES):
+            found |= self._passages(numbers[at : at + _BATCH_PASSAGES])
+        return tuple(found[number] for number in numbers)
+
     def _passages(self, numbers: Sequence[int]) -> dict[int, Passage]:
         marks = ", ".join("?" * len(numbers))
         rows = self._connection.execute(
