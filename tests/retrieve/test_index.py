@@ -208,9 +208,28 @@ def test_only_what_changed_is_embedded() -> None:
         assert (changes.added, changes.changed) == (("d",), ("a", "b"))
         assert (changes.removed, changes.unchanged) == (("c",), ())
         assert index.remove(["d", "never there"]) == ("d",)
+
+
+def test_of_a_changed_document_only_the_new_passages_are_embedded() -> None:
+    counting = Counting()
+    sections = [f"## Part {n}\n\nThis is what stands in the part {n} of it." for n in range(9)]
+    with open_index(None, embed=counting, embedder="tests") as index:
+        index.update([document("a", "\n\n".join(sections))], chunk=ChunkSpec(size=90))
+        assert len(counting.texts) == 9
         counting.texts.clear()
-        assert index.update([document("b", "two more")], chunk=ChunkSpec(size=50)).changed == ("b",)
-        assert counting.texts == ["two more"]
+        sections[4] += " And more."
+        assert index.update(
+            [document("a", "\n\n".join(sections))], chunk=ChunkSpec(size=90)
+        ).changed == ("a",)
+        assert [text.split("\n")[-1] for text in counting.texts] == [
+            "This is what stands in the part 4 of it. And more."
+        ]
+        counting.texts.clear()
+        assert index.update(
+            [document("a", "\n\n".join(sections))], chunk=ChunkSpec(size=59)
+        ).changed == ("a",)
+        assert len(counting.texts) == 2
+        assert index.search(["and more"], k=1)[0][0].passage.section == "Part 4"
 
 
 def test_the_same_text_is_kept_once_and_counted() -> None:

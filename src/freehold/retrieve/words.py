@@ -115,9 +115,12 @@ def postings_of(counted: Counted) -> Postings:
     passages = len(counted.entries)
     rows = np.repeat(np.arange(passages, dtype=np.int32), counted.entries)
     order = np.argsort(counted.words, kind="stable")
-    words, first = np.unique(counted.words[order], return_index=True)
+    words = counted.words[order]
+    is_first = np.ones(len(words), dtype=np.bool_)
+    is_first[1:] = words[1:] != words[:-1]
+    first = np.flatnonzero(is_first)
     return Postings(
-        words=words,
+        words=words[first],
         first=np.append(first, len(order)).astype(np.int64),
         rows=rows[order],
         counts=counted.counts[order].astype(np.float32),
