@@ -3,11 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from freehold.core.errors import DataError
-from freehold.data.documents import Document, chunk, read_documents
+from freehold.data.documents import Document, read_documents
 
 
 def test_a_folder_of_texts_and_rows_is_read(tmp_path: Path) -> None:
@@ -53,24 +51,3 @@ def test_documents_that_cannot_be_used_are_refused(
     assert caught.value.problems[0].code == code
     with pytest.raises(DataError, match="DAT-001"):
         read_documents(tmp_path / "absent")
-
-
-@given(
-    text=st.text(alphabet="ab .!?\n\té", max_size=200), size=st.integers(min_value=1, max_value=50)
-)
-def test_passages_cover_every_character_once_in_order_and_are_small(text: str, size: int) -> None:
-    passages = chunk(Document(id="d", title="t", text=text), size_chars=size)
-    assert all(len(p.text) <= size and p.text.strip() for p in passages)
-    assert all(text[p.start : p.start + len(p.text)] == p.text for p in passages)
-    kept = "".join("".join(p.text.split()) for p in passages)
-    assert kept == "".join(text.split())
-    ends = [0, *(p.start + len(p.text) for p in passages)]
-    assert all(p.start >= end for p, end in zip(passages, ends, strict=False))
-
-
-def test_paragraphs_are_kept_whole_where_they_fit() -> None:
-    text = "First paragraph.\n\nSecond one.\n\n" + "A sentence. " * 10
-    passages = chunk(Document(id="d", title="", text=text), size_chars=40)
-    assert passages[0].text == "First paragraph.\n\nSecond one."
-    assert passages[1].text == "A sentence. A sentence. A sentence."
-    assert [p.id for p in passages[:2]] == ["d#1", "d#2"]

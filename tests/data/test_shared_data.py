@@ -8,8 +8,9 @@ import pytest
 
 from freehold.core.sections import Columns, SplitSpec
 from freehold.core.task import JsonOutput, LabelOutput
+from freehold.data.chunk import ChunkSpec, chunk
 from freehold.data.detect import detect
-from freehold.data.documents import chunk, read_documents
+from freehold.data.documents import read_documents
 from freehold.data.duplicates import find_duplicates, normalise
 from freehold.data.inspect import inspect
 from freehold.data.read import Reading, read
@@ -95,5 +96,5 @@ def test_document_sets_are_read_and_cut(shared_data: Path, name: str) -> None:
     documents = read_documents(shared_data / name / "documents.jsonl")
     assert len(documents) == {"peps": 268, "xquad_en": 240}[name]
     for document in documents[:20]:
-        passages = chunk(document, size_chars=800)
+        passages = chunk(document, ChunkSpec(size=800))
         assert "".join("".join(p.text.split()) for p in passages) == "".join(document.text.split())

@@ -10,7 +10,8 @@ from tests.models.tiny import save_model
 
 from freehold.core.errors import DataError
 from freehold.core.sections import BaseModelSpec
-from freehold.data.documents import Document, Passage, chunk
+from freehold.data.chunk import ChunkSpec, chunk
+from freehold.data.documents import Document, Passage
 from freehold.models.local import LocalModel, open_local
 from freehold.train.documents import documents_lesson
 
@@ -23,7 +24,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> LocalModel:
 
 def passages(*texts: str, size: int = 60) -> tuple[Passage, ...]:
     documents = [Document(id=f"d{n}", title="", text=text) for n, text in enumerate(texts)]
-    return tuple(one for document in documents for one in chunk(document, size_chars=size))
+    return tuple(one for document in documents for one in chunk(document, ChunkSpec(size=size)))
 
 
 words = st.lists(st.sampled_from(["card", "lost", "refund", "top up.", "\n\n"]), min_size=1)
@@ -60,10 +61,10 @@ def test_a_document_ends_where_the_next_begins_and_is_named(base: LocalModel) ->
 
 def test_a_title_stands_before_a_text_that_does_not_begin_with_it(base: LocalModel) -> None:
     document = Document(id="d", title="Refunds", text="Never.")
-    (row,) = documents_lesson(chunk(document, size_chars=60), base=base).rows
+    (row,) = documents_lesson(chunk(document, ChunkSpec(size=60)), base=base).rows
     assert base.loaded.chat.decode(row.ids[:-1]) == "Refunds\n\nNever."
     titled = Document(id="d", title="Refunds", text="# Refunds\n\nNever.")
-    (row,) = documents_lesson(chunk(titled, size_chars=60), base=base).rows
+    (row,) = documents_lesson(chunk(titled, ChunkSpec(size=60)), base=base).rows
     assert base.loaded.chat.decode(row.ids[:-1]) == "# Refunds\n\nNever."
 
 

@@ -236,6 +236,8 @@ CODES: Mapping[str, str] = {
     " of two embedders cannot be compared, so it is made anew.",
     "DOC-002": "Two lists of access labels apply to one text and have no label in common, so that nobody may see it:"
     " the same text stands in two documents, or a document and its folder name different labels.",
+    "DOC-003": "The access labels of a document or of a folder cannot be understood, so that nobody sees it. Labels"
+    " are a list, or a text with commas: `access: [hr, legal]`; in a file `.access`, one a line.",
     "DOC-004": "Two documents have one id, so that an answer could not say which of them it cites.",
     "DOC-005": "The file of an index is not one, or is damaged.",
     "DOC-006": "The index is being written by another process. One process writes at a time; searching goes on.",

@@ -24,7 +24,12 @@ REPEATED = "DOC-025"
 SAME_ID = "DOC-026"
 CONTRADICTION = "DOC-027"
 
-_KIND_OF: Mapping[str, str] = {"DAT-040": TOO_LARGE, "DAT-044": NO_TEXT, "DAT-002": EMPTY}
+_KIND_OF: Mapping[str, str] = {
+    "DAT-040": TOO_LARGE,
+    "DAT-044": NO_TEXT,
+    "DAT-002": EMPTY,
+    "DOC-002": CONTRADICTION,
+}
 _WORDS: Mapping[str, tuple[str, str]] = {
     EMPTY: ("empty", "put text into them, or take them out of the documents"),
     TOO_LARGE: (

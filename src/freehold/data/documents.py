@@ -1,16 +1,14 @@
-"""Read documents, and cut them into passages. Search over passages is not done here."""
+"""Read documents: one text each, with who may see it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from pydantic import JsonValue
 
 from freehold.core.errors import DataError, Where
 from freehold.core.record import Record
+from freehold.data.access import folder_labels, front_matter, labels_in, strictest
 from freehold.data.document_text import EXTRACTORS, NoTextError
 from freehold.data.files import DataFile, cannot_read, open_file, read_whole
 from freehold.data.limits import LIMITS, Limits
@@ -19,9 +17,6 @@ from freehold.data.rows import RowOrNot, Unreadable, read_jsonl
 TEXT_SUFFIXES = (".txt", ".md")
 ROW_SUFFIXES = (".jsonl", ".ndjson")
 SUFFIXES = (*TEXT_SUFFIXES, *EXTRACTORS, *ROW_SUFFIXES)
-_PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
-_SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|\n+")
-_WORD_END = re.compile(r"\s+")
 _MARKDOWN_TITLE = re.compile(r"^#\s+(.+?)\s*#*$", re.MULTILINE)
 
 
@@ -64,8 +59,8 @@ def read_documents(path: Path, *, limits: Limits = LIMITS) -> tuple[Document, ..
     """Read a file, or all files of a folder and of those inside it, sorted by name.
 
     `.txt`, `.md`, `.html`, `.docx` and `.pdf` are one document each; `.jsonl` holds one
-    `{id, title, text}` a line, of which `text` is needed. Other files in a folder are passed over; a
-    README is a document like others.
+    `{id, title, text, access}` a line, of which `text` is needed. Other files in a folder are passed over;
+    a README is a document like others. Who may see a document: `freehold.data.access`.
 
     Raises:
         DataError: nothing is there, a file is no UTF-8, a line has no text, two documents share an id,
@@ -101,10 +96,18 @@ def each_document(path: Path, *, limits: Limits, on_bad: OnBad) -> Iterator[tupl
     for file in _files(path):
         name = file.name if file == path else file.relative_to(path).as_posix()
         try:
+            of_folder = folder_labels(file.parent, path if path.is_dir() else file.parent)
             for document in _read(file, name, limits=limits, on_bad=on_bad):
-                yield name, document
+                yield name, _within(document, of_folder, name=name)
         except DataError as error:
             on_bad(name, error)
+
+
+def _within(document: Document, of_folder: tuple[str, ...], *, name: str) -> Document:
+    if not of_folder:
+        return document
+    access = strictest(of_folder, document.access, of=(f"the folder of {name}", document.id))
+    return document.model_copy(update={"access": access})
 
 
 def _files(path: Path) -> tuple[Path, ...]:
@@ -184,7 +187,10 @@ def _extracted(content: bytes, file: Path, *, name: str, limits: Limits) -> Docu
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise unusable(name, f"it is not valid UTF-8 at byte {error.start}") from error
-    return Document(id=name, title=_title(text, file), text=text)
+    front = front_matter(text, name)
+    return Document(
+        id=name, title=front.title or _title(front.text, file), text=front.text, access=front.access
+    )
 
 
 def _title(text: str, file: Path) -> str:
@@ -224,82 +230,8 @@ def _document(row: RowOrNot, name: str) -> Document:
     if not isinstance(title, str) or not isinstance(id_, str | int):
         reason = f"row {row.number} has an `id` or a `title` that is no text"
         raise unusable(name, reason, row=row.number)
-    access = _access(row.columns.get("access"))
+    access = labels_in(row.columns.get("access"))
     if access is None:
         reason = f"row {row.number} has an `access` that is neither a label nor a list of labels"
         raise unusable(name, reason, row=row.number)
     return Document(id=str(id_), title=title, text=text, access=access)
-
-
-def _access(value: JsonValue) -> tuple[str, ...] | None:
-    """Return the labels of a row; None where they cannot be read, so that nobody sees it by mistake."""
-    if value is None:
-        return ()
-    labels = [value] if isinstance(value, str) else value
-    if not isinstance(labels, list) or not labels:
-        return None
-    texts = [label.strip() for label in labels if isinstance(label, str) and label.strip()]
-    return tuple(sorted(set(texts))) if len(texts) == len(labels) else None
-
-
-# Passages ------------------------------------------------------------------------------------
-
-
-def chunk(document: Document, *, size_chars: int) -> tuple[Passage, ...]:
-    """Cut a document into passages of at most `size_chars` characters.
-
-    Whole paragraphs are put together as long as they fit; a paragraph that is too long is cut at
-    the ends of sentences, a sentence that is too long between words, a word that is too long
-    anywhere. The passages cover every character that is no white space, once and in order.
-    """
-    spans = _packed(_pieces(document.text, size_chars), size_chars)
-    return tuple(
-        Passage(
-            id=f"{document.id}#{number}",
-            document_id=document.id,
-            title=document.title,
-            text=document.text[start:end],
-            start=start,
-        )
-        for number, (start, end) in enumerate(spans, 1)
-    )
-
-
-def _pieces(text: str, size_chars: int) -> list[tuple[int, int]]:
-    """Return spans of at most `size_chars`, cut as coarsely as possible."""
-    spans = _cut(text, (0, len(text)), _PARAGRAPH_END)
-    for pattern in (_SENTENCE_END, _WORD_END):
-        spans = [
-            part
-            for span in spans
-            for part in ([span] if span[1] - span[0] <= size_chars else _cut(text, span, pattern))
-        ]
-    return [
-        (start, min(start + size_chars, span[1]))
-        for span in spans
-        for start in range(span[0], span[1], size_chars)
-    ]
-
-
-def _cut(text: str, span: tuple[int, int], pattern: re.Pattern[str]) -> list[tuple[int, int]]:
-    """Cut a span where `pattern` matches; white space at the ends of the parts is left out."""
-    found = [(match.start(), match.end()) for match in pattern.finditer(text, *span)]
-    edges = [(span[0], span[0]), *found, (span[1], span[1])]
-    parts = ((before[1], after[0]) for before, after in pairwise(edges))
-    return [trimmed for part in parts if (trimmed := _trimmed(text, part))]
-
-
-def _trimmed(text: str, span: tuple[int, int]) -> tuple[int, int] | None:
-    part = text[span[0] : span[1]]
-    start = span[0] + len(part) - len(part.lstrip())
-    return (start, start + len(part.strip())) if part.strip() else None
-
-
-def _packed(spans: Sequence[tuple[int, int]], size_chars: int) -> list[tuple[int, int]]:
-    packed: list[tuple[int, int]] = []
-    for start, end in spans:
-        if packed and end - packed[-1][0] <= size_chars:
-            packed[-1] = (packed[-1][0], end)
-        else:
-            packed.append((start, end))
-    return packed

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Literal, Self, cast
 import numpy as np
 
 from freehold.core.errors import DataError
-from freehold.core.record import Record, digest_json
+from freehold.core.record import Record, digest_bytes
 from freehold.data.access import strictest
 from freehold.data.chunk import ChunkSpec, chunk
 from freehold.data.documents import Document, Passage
@@ -192,7 +192,7 @@ class Index:
     def update(self, documents: Sequence[Document], *, chunk: ChunkSpec) -> Changes:
         """Make the index hold these documents and no others.
 
-        Only what is new or has another content is cut and embedded. New labels and removals are written first,
+        Only what is new or has another content is cut, and only passages that it did not have are embedded. New labels and removals are written first,
         then the documents, some hundred passages at a time; an update that was cut off goes on when it is
         called again.
 
@@ -244,7 +244,7 @@ class Index:
         return {id_: _Known(content, access) for id_, content, access in rows}
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
+    def _writing(self) -> Generator[None]:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
@@ -275,11 +275,7 @@ class Index:
 
     def _write(self, batch: Sequence[_Cut]) -> None:
         texts = [passage.whole for cut in batch for passage in cut.passages]
-        vectors = (
-            np.ascontiguousarray(self._embed(texts), dtype=np.float32)
-            if texts
-            else np.zeros((0, 0), dtype=np.float32)
-        )
+        vectors = self._vectors(texts, [cut.wanted.document.id for cut in batch])
         at = 0
         with self._writing():
             self._delete([cut.wanted.document.id for cut in batch])
@@ -287,6 +283,34 @@ class Index:
                 end = at + len(cut.passages)
                 self._insert(cut, count_words(texts[at:end]), vectors[at:end])
                 at = end
+
+    def _vectors(self, texts: Sequence[str], document_ids: Sequence[str]) -> Floats:
+        """Return the vector of each text; those that the documents have already are not computed again."""
+        kept: dict[str, Floats] = {}
+        for id_ in document_ids:
+            kept |= self._vectors_of(id_)
+        new = [text for text in dict.fromkeys(texts) if text not in kept]
+        if new:
+            vectors = np.ascontiguousarray(self._embed(new), dtype=np.float32)
+            kept |= zip(new, vectors, strict=True)
+        return np.stack([kept[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
+
+    def _vectors_of(self, document_id: str) -> dict[str, Floats]:
+        found = self._connection.execute(
+            "SELECT documents.number, vectors FROM documents JOIN arrays ON document = number WHERE id = ?",
+            (document_id,),
+        ).fetchone()
+        if found is None or not found[1]:
+            return {}
+        rows = self._connection.execute(
+            "SELECT number FROM passages WHERE document = ? ORDER BY number", (found[0],)
+        )
+        numbers = [int(number) for (number,) in rows]
+        passages = self._passages(numbers)
+        vectors = np.frombuffer(found[1], dtype=np.float32).reshape(len(numbers), -1)
+        return {
+            passages[number].whole: vector for number, vector in zip(numbers, vectors, strict=True)
+        }
 
     def _insert(self, cut: _Cut, counted: Counted, vectors: Floats) -> None:
         wanted = cut.wanted
@@ -377,32 +401,21 @@ class Index:
         """Return every passage, whoever may see it, in the order in which they were written."""
         rows = self._connection.execute("SELECT number FROM passages ORDER BY number").fetchall()
         numbers = [int(number) for (number,) in rows]
-        found: dict[int, Passage] = {}
-        for at in range(0, len(numbers), _BATCH_PASSAGES):
-            found |= self._passages(numbers[at : at + _BATCH_PASSAGES])
+        found = self._passages(numbers)
         return tuple(found[number] for number in numbers)
 
     def _passages(self, numbers: Sequence[int]) -> dict[int, Passage]:
-        marks = ", ".join("?" * len(numbers))
-        rows = self._connection.execute(
-            "SELECT passages.number, documents.id, position, title, text, start, section, heading, access"
-            " FROM passages JOIN documents ON documents.number = passages.document"
-            f" WHERE passages.number IN ({marks})",
-            numbers,
-        )
-        return {
-            number: Passage(
-                id=f"{id_}#{position}",
-                document_id=id_,
-                title=title,
-                text=text,
-                start=start,
-                section=section,
-                heading=heading,
-                access=_labels(access),
+        found: dict[int, Passage] = {}
+        for at in range(0, len(numbers), _BATCH_PASSAGES):
+            some = numbers[at : at + _BATCH_PASSAGES]
+            rows = self._connection.execute(
+                "SELECT passages.number, documents.id, position, title, text, start, section, heading, access"
+                " FROM passages JOIN documents ON documents.number = passages.document"
+                f" WHERE passages.number IN ({', '.join('?' * len(some))})",
+                some,
             )
-            for number, id_, position, title, text, start, section, heading, access in rows
-        }
+            found |= {row[0]: _passage(row) for row in rows}
+        return found
 
     def _loaded(self) -> _Arrays:
         version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
@@ -456,15 +469,22 @@ def _wanted(
                     "access": strictest(first.access, document.access, of=(first.id, document.id))
                 }
             )
+    cut = json.dumps(spec.to_json())
     wanted = {
         document.id: _Wanted(
             document=document,
-            content=digest_json("Content", [document.title, document.text, spec.to_json()]),
+            content=_content(document, cut),
             access=json.dumps(sorted(set(document.access)), ensure_ascii=False),
         )
         for document in first_with.values()
     }
     return wanted, tuple(duplicates)
+
+
+def _content(document: Document, cut: str) -> str:
+    """Name what decides the passages: how the document is cut, its title and its text."""
+    parts = (cut, document.title, document.text)
+    return digest_bytes(b"\0".join(part.encode("utf-8", "surrogatepass") for part in parts))
 
 
 def _batches(wanted: Iterable[_Wanted], spec: ChunkSpec) -> Iterator[tuple[_Cut, ...]]:
@@ -588,6 +608,20 @@ def _load(connection: sqlite3.Connection) -> _Arrays:
         ),
         vectors=vectors.reshape(len(rows), -1) if len(rows) else vectors.reshape(0, 0),
         kept={},
+    )
+
+
+def _passage(row: tuple[int, str, int, str, str, int, str, str, str]) -> Passage:
+    _, id_, position, title, text, start, section, heading, access = row
+    return Passage(
+        id=f"{id_}#{position}",
+        document_id=id_,
+        title=title,
+        text=text,
+        start=start,
+        section=section,
+        heading=heading,
+        access=_labels(access),
     )
 
 

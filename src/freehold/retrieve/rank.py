@@ -55,7 +55,7 @@ def nearest(
     if len(rows) > depth:
         least = np.partition(similarity, len(rows) - depth)[len(rows) - depth]
         rows = rows[np.flatnonzero(similarity >= least - _ROUNDING)]
-    exact = np.einsum("nd,d->n", vectors[rows].astype(np.float64), query.astype(np.float64))
+    exact: Scores = np.einsum("nd,d->n", vectors[rows].astype(np.float64), query.astype(np.float64))
     return best(np.round(exact, 9), rows, depth=depth, order=order)
 
 

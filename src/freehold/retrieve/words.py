@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,13 +115,16 @@ def postings_of(counted: Counted) -> Postings:
     passages = len(counted.entries)
     rows = np.repeat(np.arange(passages, dtype=np.int32), counted.entries)
     order = np.argsort(counted.words, kind="stable")
-    words, first = np.unique(counted.words[order], return_index=True)
+    words = counted.words[order]
+    is_first = np.ones(len(words), dtype=np.bool_)
+    is_first[1:] = words[1:] != words[:-1]
+    first = np.flatnonzero(is_first)
     return Postings(
-        words=words,
+        words=words[first],
         first=np.append(first, len(order)).astype(np.int64),
         rows=rows[order],
         counts=counted.counts[order].astype(np.float32),
-        lengths=np.bincount(rows, weights=counted.counts, minlength=passages),
+        lengths=np.bincount(rows, weights=counted.counts, minlength=passages).astype(np.float64),
     )
 
 
@@ -155,8 +159,9 @@ def by_words(postings: Postings, query: str, among: Seen) -> Scores:
     Any text is a query: it has words or it has none, and nothing in it is an operator.
     """
     scores = np.zeros(len(postings.lengths), dtype=np.float64)
-    for word, times in Counter(word_numbers(words_of(query)).tolist()).items():
-        places = postings.of(word)
+    numbers = cast("list[int]", word_numbers(words_of(query)).tolist())
+    for number, times in Counter(numbers).items():
+        places = postings.of(number)
         rows, counts = postings.rows[places], postings.counts[places]
         if among.mask is not None:
             inside = among.mask[rows]
