@@ -35,7 +35,7 @@ from freehold.retrieve.words import words_of
 HERE = Path(__file__).parent
 SPECS = tuple(
     ChunkSpec(size=size, overlap=overlap)
-    for size, overlap in ((200, 0), (400, 0), (400, 100), (800, 0), (800, 200), (1600, 0))
+    for size, overlap in ((200, 0), (400, 0), (400, 100), (800, 0), (1600, 0))
 )
 WAYS = ("words", "meaning", "hybrid")
 DIMENSION = 384
