@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
-from urllib.parse import urldefrag
 
 from freehold.core.errors import DataError, MachineError
 
@@ -290,8 +289,8 @@ def postgres_shelf(url: str) -> PostgresShelf:
     Raises:
         MachineError: psycopg is not installed, or the database cannot be reached (DOC-007).
     """
-    address, schema = urldefrag(url)
-    name = address.rsplit("@", 1)[-1].removeprefix("postgresql://").removeprefix("postgres://")
+    address, _, schema = url.partition("#")
+    name = address.split("?", 1)[0].split("://", 1)[-1].rsplit("@", 1)[-1]  # never a password
     try:
         psycopg = import_module("psycopg")
     except ImportError as error:
