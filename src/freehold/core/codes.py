@@ -243,6 +243,10 @@ CODES: Mapping[str, str] = {
     " with it.",
     "USE-009": "A launcher such as `torchrun` started several processes, and this verb would do all of its work in"
     " each of them. `freehold train` is the verb whose processes train one model together.",
+    "USE-010": "`freehold report -s` judges a finished climb again from what it measured. That works for the bar, the"
+    " volume and the prices. Every other setting changes what is asked or how it is measured, and `freehold climb -s`"
+    " measures what is missing.",
+    "USE-011": "Two flags, or a flag and an id, do not go together. The message names them.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

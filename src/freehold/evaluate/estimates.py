@@ -6,7 +6,7 @@ its interval, its p-value and its paired difference come from resampling whole s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -33,6 +33,8 @@ FAILED_SHARE = 0.01
 _UNREADABLE = -1  # no label, or one that no target has
 _SWAPS = 1_999
 _Codes: TypeAlias = NDArray[np.intp]
+_PValue: TypeAlias = Callable[[float], float]
+"""The p-value of "quality is below the bar", for any bar."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +85,37 @@ def evidence(
         claim: the bar and the confidence.
         rng: for the bootstrap of macro-F1; other metrics draw nothing.
     """
+    at = evidence_by_bar(results, examples, scorer=scorer, confidence=claim.confidence, rng=rng)
+    return at(claim.bar)
+
+
+def evidence_by_bar(
+    results: Sequence[Result],
+    examples: Sequence[Example],
+    *,
+    scorer: Scorer,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Callable[[float], Evidence]:
+    """Return what `results` say about quality for any bar, estimated once; see `evidence`."""
     targets = {example.id: example.target for example in examples}
     scored = [result for result in results if isinstance(result.outcome, Scored)]
     failed = len(results) - len(scored)
-    quality, p_value = _assess(scored, targets, scorer=scorer, claim=claim, rng=rng)
+    quality, p_value = _assess(scored, targets, scorer=scorer, confidence=confidence, rng=rng)
     if failed == 0:
-        return Evidence(quality, quality, p_value)
+        return lambda bar: Evidence(quality, quality, p_value(bar))
     pessimistic = [_as_wrong(result) for result in results]
-    judged, worst_p = _assess(pessimistic, targets, scorer=scorer, claim=claim, rng=rng)
+    judged, worst_p = _assess(pessimistic, targets, scorer=scorer, confidence=confidence, rng=rng)
     optimistic = [_as_right(result, targets[result.example_id]) for result in results]
-    quality = Estimate(
+    shown = Estimate(
         **quality.model_dump(exclude={"failed", "worst", "best"}),
         failed=failed,
         worst=judged.mean,
         best=_mean(optimistic, targets, scorer=scorer),
     )
     if failed > FAILED_SHARE * len(results):
-        return Evidence(quality, judged, worst_p)
-    return Evidence(quality, quality, p_value)
+        return lambda bar: Evidence(shown, judged, worst_p(bar))
+    return lambda bar: Evidence(shown, shown, p_value(bar))
 
 
 def compare(
@@ -171,31 +186,35 @@ def _assess(
     targets: Mapping[str, JsonValue],
     *,
     scorer: Scorer,
-    claim: Claim,
+    confidence: float,
     rng: np.random.Generator,
-) -> tuple[Estimate, float]:
+) -> tuple[Estimate, _PValue]:
     """Return the estimate and the p-value of results that all have a score."""
     outcomes = [result.outcome for result in results]
     scores = [outcome.score for outcome in outcomes if isinstance(outcome, Scored)]
     if scorer.aggregate == "macro_f1" and results:
-        return _assess_macro(*_codes(results, targets), claim=claim, rng=rng)
-    found = estimate(outcomes, binary=scorer.is_binary, confidence=claim.confidence)
+        return _assess_macro(*_codes(results, targets), confidence=confidence, rng=rng)
+    found = estimate(outcomes, binary=scorer.is_binary, confidence=confidence)
     if scorer.is_binary:
-        return found, binomial_p_value(round(sum(scores)), len(scores), bar=claim.bar)
-    return found, betting_p_value(scores, claim.bar, confidence=claim.confidence)
+        right = round(sum(scores))
+        return found, lambda bar: binomial_p_value(right, len(scores), bar=bar)
+    return found, lambda bar: betting_p_value(scores, bar, confidence=confidence)
 
 
 def _assess_macro(
-    truth: _Codes, guess: _Codes, *, claim: Claim, rng: np.random.Generator
-) -> tuple[Estimate, float]:
+    truth: _Codes, guess: _Codes, *, confidence: float, rng: np.random.Generator
+) -> tuple[Estimate, _PValue]:
     def chosen_f1(chosen: _Codes) -> float:
         return macro_f1(truth[chosen], guess[chosen])
 
     mean = macro_f1(truth, guess)
     values = resample(chosen_f1, len(truth), rng=rng)
-    tail = (1.0 - claim.confidence) / 2.0
+    tail = (1.0 - confidence) / 2.0
     low, high = (float(bound) for bound in np.quantile(values, [tail, 1.0 - tail]))
-    below = int(np.sum(values < claim.bar))
+
+    def p_value(bar: float) -> float:
+        return (1 + int(np.sum(values < bar))) / (1 + len(values))
+
     found = Estimate(
         mean=mean,
         # Rare labels drop out of resamples, so that the mean may lie outside their quantiles.
@@ -206,7 +225,7 @@ def _assess_macro(
         best=mean,
         method="bootstrap",
     )
-    return found, (1 + below) / (1 + len(values))
+    return found, p_value
 
 
 def _swap_test(truth: _Codes, guess: _Codes, other: _Codes, *, rng: np.random.Generator) -> float:

@@ -66,6 +66,11 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "evaluated": 0 if result.state == "skipped" else result.evaluated,
         "verdict": result.verdict.value,
         "need_more": result.need_more,
+        "total_dollars": result.cost.total_dollars if result.cost else None,
+        "causes": dict(result.causes),
+        "slices": [
+            {"slice": name, "quality": _estimate(value)} for name, value in result.slices.items()
+        ],
     }
 
 
@@ -164,6 +169,12 @@ _RUNG: JsonValue = {
             "evaluated": _COUNT,
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "need_more": {"type": ["integer", "null"], "minimum": 1},
+            "total_dollars": _NUMBER_OR_NULL,
+            "causes": {"type": "object", "additionalProperties": _COUNT},
+            "slices": {
+                "type": "array",
+                "items": _object({"slice": _TEXT, "quality": _QUALITY}),
+            },
         }
     ),
     "oneOf": [
@@ -220,6 +231,11 @@ CLIMB_SCHEMA: Mapping[str, JsonValue] = {
                 )
             ),
             "report": _TEXT_OR_NULL,
-        }
+            "what_if": {
+                "type": "object",
+                "additionalProperties": _object({"was": True, "now": True}),
+            },
+        },
+        optional=("what_if",),
     ),
 }
