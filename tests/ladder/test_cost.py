@@ -1,5 +1,7 @@
 """What a rung costs, where two cost the same, and which one is the cheapest at which volume."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,7 +32,7 @@ def test_the_cheapest_by_volume_is_the_cheapest_total_at_every_volume(
     costs = [(f"r{i}", priced(*one, requests=requests)) for i, one in enumerate(made)]
     ranges = cheapest_by_volume(costs, horizon_months=6.0)
     assert ranges[0].low == 0 and ranges[-1].high is None
-    assert all(one.high == other.low for one, other in zip(ranges, ranges[1:], strict=False))
+    assert all(one.high == other.low for one, other in pairwise(ranges))
     inside = next(r for r in ranges if r.high is None or requests <= r.high)
     least = min(spent.total_dollars for _, spent in costs)
     assert dict(costs)[inside.rung].total_dollars <= least * (1 + 1e-9) + 1e-9

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
 from tests.ladder.tasks import at_noon, colour_rows, truth
+from tests.web.conftest import browser as browser
 
 from freehold.core.errors import ConfigError, UsageError
 from freehold.core.measure import Climb, Run, Verdict
@@ -15,8 +18,11 @@ from freehold.evaluate.scorers import Scorer, scorer
 from freehold.ladder.climb import ClimbOutcome, climb
 from freehold.ladder.prepare import Prepared, prepare
 from freehold.ladder.tools import Models
+from freehold.ladder.view import report_view
 from freehold.ladder.what_if import WhatIf, what_if, what_if_table
 from freehold.models.scripted import ScriptedModel
+from freehold.report import numbers
+from freehold.report.html import climb_html
 from freehold.report.what_if_view import LETTERS
 from freehold.store.store import Store
 
@@ -207,3 +213,144 @@ def test_the_table_of_the_page_holds_the_verdicts_of_what_if_at_every_bar(
         ordered = [list("PUF").index(letter) for letter in rung.verdicts]
         assert ordered == sorted(ordered)
     assert table.cheapest[0].low == 0 and table.cheapest[-1].high is None
+
+
+# The page ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def report(outcome: ClimbOutcome, root: Path) -> Path:
+    models = Models(cache=Path("nowhere"), open_base=lambda _spec: ScriptedModel(often_right))
+    with Store.open(root, clock=at_noon) as store:
+        view = report_view(outcome, store=store, models=models, root=root)
+    path = root / "c1.html"
+    path.write_text(climb_html(view), encoding="utf-8")
+    return path
+
+
+def opened(browser: Browser, report: Path, *, width: int = 1000, scripts: bool = True) -> Page:
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, java_script_enabled=scripts
+    )
+    page = context.new_page()
+    asked: list[str] = []
+    faults: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
+    page.goto(report.as_uri())
+    assert asked == [report.as_uri()] and faults == []
+    return page
+
+
+def slide(page: Page, name: str, text: str) -> None:
+    """Move a slider to the place that is called `text`."""
+    data = json.loads(page.locator("#what-if-data").text_content() or "")
+    place = data["sliders"][name]["texts"].index(text)
+    page.get_by_test_id(f"what-if-{name}").fill(str(place))
+    expect(page.locator(f"#what-if-{name}-value")).to_have_text(text)
+
+
+@pytest.mark.parametrize(
+    ("bar", "requests", "months", "price"),
+    [
+        (0.3, 100, 1, 0.05),
+        (0.5, 5_000_000, 24, 4),
+        (0.8, 10_000, 12, 0.2),
+        (0.86, 200_000, 6, 2),
+        (0.95, 10_000, 12, 0),
+    ],
+)
+def test_the_page_says_what_the_program_says_wherever_its_sliders_are(
+    outcome: ClimbOutcome,
+    root: Path,
+    report: Path,
+    browser: Browser,
+    bar: float,
+    requests: int,
+    months: float,
+    price: float,
+) -> None:
+    settings = {
+        "bar.quality": bar,
+        "volume.requests_per_month": requests,
+        "volume.horizon_months": months,
+        "prices.dollars_per_machine_hour": price,
+    }
+    runs = runs_of(root, outcome.climb)
+    found = what_if(outcome, settings, runs=runs, scorer=scorer_of(outcome))
+    climbed = found.outcome.climb
+    page = opened(browser, report)
+    slide(page, "bar", numbers.bar_value(bar))
+    slide(page, "volume", numbers.count(requests))
+    slide(page, "horizon", f"{months} month" if months == 1 else f"{months} months")
+    slide(page, "price", numbers.money(price))
+    rows = [
+        " ".join(
+            [
+                rung.rung,
+                ("★ PASS" if rung.rung == climbed.recommended else f"{mark} {rung.verdict.value}"),
+                numbers.money(rung.cost.dollars_per_1k),
+                numbers.money(rung.cost.total_dollars),
+            ]
+        )
+        for rung in climbed.rungs
+        if rung.cost is not None
+        for mark in ({"PASS": "✓", "FAIL": "✗", "UNDECIDED": "?"}[rung.verdict.value],)
+    ]
+    shown = page.get_by_test_id("what-if-table").locator("tbody tr")
+    expect(shown).to_have_count(len(rows))
+    assert [" ".join(row.locator("th,td").all_text_contents()) for row in shown.all()] == rows
+    star = "★ " if climbed.recommended else ""
+    expect(page.locator("#what-if-sentence")).to_have_text(
+        star + climbed.why[0].split(" (")[0], use_inner_text=True
+    )
+    unaudited = any(line.startswith("audit: ") for line in climbed.why)
+    said = page.locator("#what-if-note").text_content() or ""
+    assert ("was not scored on the audit rows" in said) == unaudited
+    command = page.locator("#what-if-command").text_content() or ""
+    assert command.startswith("freehold report c1")
+    flags = [change.as_flag for change in found.changes]
+    assert sorted(command.removeprefix("freehold report c1").split(" -s ")[1:]) == sorted(
+        flag.removeprefix("-s ") for flag in flags
+    )
+    page.get_by_role("button", name="Back to the task's settings").click()
+    expect(page.locator("#what-if-command")).to_have_text("freehold report c1")
+    page.context.close()
+
+
+def test_without_scripts_the_totals_stand_and_no_slider_is_shown(
+    report: Path, browser: Browser
+) -> None:
+    page = opened(browser, report, scripts=False)
+    expect(page.get_by_test_id("totals-table")).to_be_visible()
+    expect(page.locator("#what-if-controls")).to_be_hidden()
+    page.context.close()
+
+
+def test_the_page_has_no_faults_of_access_and_fits_a_narrow_screen(
+    report: Path, browser: Browser
+) -> None:
+    for width in (1000, 390):
+        page = opened(browser, report, width=width)
+        page.locator("#what-if").scroll_into_view_if_needed()
+        page.locator("#what-if").screenshot(path=str(report.parent / f"what-if-{width}.png"))
+        assert page.evaluate(
+            "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+        )
+        found = Axe().run(page, context="#what-if")
+        assert found.violations_count == 0, found.generate_report()
+        page.context.close()
+
+
+def test_the_policy_lets_no_other_script_run(report: Path, browser: Browser) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert "script-src &#x27;sha256-" in text and "unsafe-eval" not in text
+    copy = report.with_name("hostile.html")
+    copy.write_text(text.replace("</body>", "<script>document.title='ran'</script></body>"))
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(copy.as_uri())
+    expect(page.locator("#what-if-controls")).to_be_visible()
+    assert page.title() != "ran"
+    context.close()

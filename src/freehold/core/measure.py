@@ -195,6 +195,22 @@ class Cost(Record):
     tokens_dollars_per_request: float | None = None
 
 
+class Stability(Record):
+    """What became of answers when their examples were asked again in other words.
+
+    `wordings` is how many rewordings each example was asked in. `wrong` of the rung's `wrong_in_all`
+    confused answers were asked again, and those of `unstable` changed; of `right` right answers
+    `right_changed` did. The run itself, and every verdict, is as it was.
+    """
+
+    wordings: Annotated[int, Field(ge=1)]
+    wrong: Annotated[int, Field(ge=0)]
+    wrong_in_all: Annotated[int, Field(ge=0)]
+    unstable: tuple[str, ...] = ()
+    right: Annotated[int, Field(ge=0)] = 0
+    right_changed: Annotated[int, Field(ge=0)] = 0
+
+
 class RungResult(Record):
     """One rung of a climb: everything that was measured, and the verdict."""
 
@@ -221,6 +237,7 @@ class RungResult(Record):
     slices: dict[str, Estimate] = Field(default_factory=dict)
     frontier: Frontier | None = None
     tried: tuple[tuple[str, float], ...] = ()
+    stability: Stability | None = None
 
 
 class Audit(Record):
@@ -236,6 +253,7 @@ class Climb(Record):
 
     `looks` counts how often the test and audit splits were used for decisions, this climb
     included. `notes` are things the reader must know (defaults used, leaks, small splits).
+    `slice_members` are the ids of the test examples in each slice.
     """
 
     task: str
@@ -249,6 +267,7 @@ class Climb(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    slice_members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def rung(self, name: str) -> RungResult:
         """Return the result of one rung.

@@ -423,3 +423,14 @@ class BudgetSection(Record):
 
     wall_hours: Positive | None = None
     dollars: Positive | None = None
+
+
+class DiagnoseSection(Record):
+    """How it is found out why answers are wrong, beyond what the answers themselves show.
+
+    `unstable` is how many examples of a measured rung are asked again in other words, wrong ones first:
+    a wrong answer that changes is unstable rather than confused. 0 asks nothing again. No score and no
+    verdict depends on it.
+    """
+
+    unstable: Count = 40

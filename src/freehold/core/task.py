@@ -11,6 +11,7 @@ from freehold.core.sections import (
     Bar,
     BaseModelSpec,
     BudgetSection,
+    DiagnoseSection,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -64,6 +65,7 @@ class Task(Record):
     documents: str | None = None
     documents_digest: str | None = None
     preferences_digest: str | None = None
+    diagnose: DiagnoseSection = DiagnoseSection()
 
     @property
     def question_digest(self) -> str:

@@ -16,6 +16,7 @@ from freehold.core.sections import (
     Bar,
     BudgetSection,
     DataSection,
+    DiagnoseSection,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -51,6 +52,7 @@ class TaskFile(Record):
     ladder: LadderSection = LadderSection()
     kept: KeptSection = KeptSection()
     budget: BudgetSection = BudgetSection()
+    diagnose: DiagnoseSection = DiagnoseSection()
 
 
 def read_task_file(path: Path, *, settings: Mapping[str, JsonValue] | None = None) -> TaskFile:

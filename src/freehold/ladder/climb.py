@@ -48,6 +48,7 @@ from freehold.ladder.events import (
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.stability import ask_again
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
 from freehold.store.ledger import Handle
@@ -241,6 +242,9 @@ class _Climbing:
             )
         found = self._evidence(run, self.snapshot.test)
         cost = self._cost(run, built)
+        test = self.snapshot.test
+        stability = ask_again(self.shop, built.candidate, answerer, run=run, split=test)
+        told = diagnose.with_unstable(run.results, stability.unstable if stability else ())
         result = RungResult(
             rung=rung.name,
             state="measured",
@@ -256,10 +260,11 @@ class _Climbing:
             build_seconds=built.build_seconds,
             evaluated=len(run.results),
             verdict=Verdict.UNDECIDED,
-            causes=diagnose.causes(run.results),
-            confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
+            causes=diagnose.causes(told),
+            confusions=diagnose.confusions(told, test.examples),
             slices=self._slices(run),
             tried=chosen.tried,
+            stability=stability,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)
@@ -405,6 +410,9 @@ class _Climbing:
             versions=self.prepared.versions,
             seconds=seconds,
             notes=self.prepared.notes,
+            slice_members={
+                name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
+            },
         )
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:

@@ -8,7 +8,9 @@ from typing import Literal, TypeAlias
 
 from freehold.core.measure import Climb, RungResult
 
-Phase = Literal["building", "choosing on dev", "test", "timing alone", "kept ability", "audit"]
+Phase = Literal[
+    "building", "choosing on dev", "test", "timing alone", "kept ability", "audit", "other words"
+]
 
 
 @dataclass(frozen=True)

@@ -220,6 +220,7 @@ def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
         ladder=task_file.ladder,
         kept=task_file.kept,
         budget=task_file.budget,
+        diagnose=task_file.diagnose,
         documents=task_file.data.documents,
     )
 

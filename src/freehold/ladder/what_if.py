@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from pydantic import JsonValue
 
-from freehold.core.errors import ConfigError, Problem, UsageError
+from freehold.core.errors import ConfigError, Problem, UsageError, Where
 from freehold.core.measure import Audit, Climb, Difference, Run, RungResult, Verdict
 from freehold.core.sections import Bar, DataSection
 from freehold.core.task import Task
@@ -53,7 +53,8 @@ class Changed:
     @property
     def as_flag(self) -> str:
         """The change as it is typed."""
-        return f"-s {self.key}={'null' if self.now is None else self.now}"
+        value = int(self.now) if isinstance(self.now, float) and self.now.is_integer() else self.now
+        return f"-s {self.key}={'null' if value is None else value}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,8 @@ def changed_task(task: Task, settings: Mapping[str, JsonValue]) -> tuple[Task, t
         try:
             held = with_settings(held, {key: value})
         except ConfigError as error:
-            problems.extend(error.problems)
+            at = Where(file=f"-s {key}")
+            problems.extend(p.model_copy(update={"where": at}) for p in error.problems)
     if problems:
         raise ConfigError.several(problems)
     changed = task.model_copy(

@@ -1,4 +1,7 @@
-"""The report of a climb: one HTML file under 1 MB that opens from a disk, without network or scripts."""
+"""The report of a climb: one HTML file under 1 MB that opens from a disk, without network.
+
+It is whole without scripts; where they run, the sliders of the what-if part come to life.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from freehold.report.page import Section, contents, figure, page, pairs, paragra
 from freehold.report.scatter import scatter
 from freehold.report.theme import VERDICT_CLASSES
 from freehold.report.view import ReportView
+from freehold.report.what_if import script, what_if_section
 
 MOST_BYTES = 1_000_000
 """A report is smaller than this; examples and prompts are shortened until it is."""
@@ -61,12 +65,14 @@ def _document(view: ReportView, limits: Limits) -> str:
         top=_top(view),
         sections=[*opening, *sections],
         foot=_foot(view),
+        script=script() if view.what_if is not None else "",
     )
 
 
 def _sections(view: ReportView, limits: Limits) -> list[Section]:
     return [
         _table_section(view),
+        what_if_section(view),
         _scatter_section(view),
         _differences_section(view),
         _causes_section(view),
@@ -106,10 +112,11 @@ def _top(view: ReportView) -> Markup:
         f"metric {task.metric.primary}",
         f"bar: {findings.bar_text(task.bar)}",
     ]
+    what_if = f" · what if: {' '.join(view.settings)}" if view.settings else ""
     return element(
         "header",
         {"class": "top"},
-        paragraph(f"Freehold · climb {view.climb_id}", kind="eyebrow"),
+        paragraph(f"Freehold · climb {view.climb_id}{what_if}", kind="eyebrow"),
         element("h1", {}, element("bdi", {}, climb.task)),
         paragraph(" · ".join(facts), kind="eyebrow"),
     )
@@ -425,7 +432,8 @@ def _made(view: ReportView) -> Markup:
     ]
     headings = ("rung", "variant", "tried on dev", "build", "median", "memory", "candidate")
     drawn = table(headings, rows, right=(3, 4, 5), name="made-table")
-    again = element("code", {"class": "copy"}, f"freehold report {view.climb_id}")
+    command = " ".join(["freehold report", view.climb_id, *view.settings])
+    again = element("code", {"class": "copy"}, command)
     return join([pairs(facts), drawn, element("h3", {}, "As a command"), again])
 
 
@@ -487,5 +495,6 @@ def _foot(view: ReportView) -> Markup:
     return element(
         "footer",
         {},
-        f"Made by Freehold {version} on your machine. This file loads nothing and runs nothing.",
+        f"Made by Freehold {version} on your machine. This file loads nothing"
+        + ("; its one script works the sliders." if view.what_if else " and runs nothing."),
     )

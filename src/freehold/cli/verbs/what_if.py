@@ -12,10 +12,9 @@ from freehold.cli.files import REPORTS, Written
 from freehold.cli.session import Session
 from freehold.cli.settings import flat, settings_given
 from freehold.cli.workplace import open_models
-from freehold.core.errors import ConfigError, Where
 from freehold.report.contract import climb_json
 from freehold.report.html import climb_html
-from freehold.report.lines import Span, line, render
+from freehold.report.lines import Span, labelled, line, render
 from freehold.report.terminal import climb_table, closing
 from freehold.store.blobs import write_durably
 
@@ -54,19 +53,14 @@ def _found(session: Session, outcome: ClimbOutcome, store: Store) -> WhatIf:
     for setting in settings_given(session.invocation.texts("set")):
         settings.update(flat(setting.value, setting.key))
     judge = scorer(outcome.task.metric, outcome.task.output, root=session.project)
-    try:
-        return what_if(outcome, settings, runs=runs_of_climb(outcome, store), scorer=judge)
-    except ConfigError as error:
-        at = Where(file=f"-s {', -s '.join(settings)}")
-        problems = [problem.model_copy(update={"where": at}) for problem in error.problems]
-        raise ConfigError.several(problems) from error
+    return what_if(outcome, settings, runs=runs_of_climb(outcome, store), scorer=judge)
 
 
 def _draw(session: Session, found: WhatIf, written: Written | None) -> None:
     console, outcome = session.console, found.outcome
     look = console.look()
     heading = ", ".join(str(change) for change in found.changes) or "nothing is changed"
-    console.data(render([line(Span("what if  ", "strong"), heading)], look))
+    console.data(render(labelled("what if", heading, look=look, indent=0), look))
     console.data(
         climb_table(outcome.climb, outcome.task, climb_id=outcome.climb_id, **console.drawn)
     )
