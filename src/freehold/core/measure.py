@@ -100,7 +100,7 @@ class Difference(Record):
     high: float
     n: Annotated[int, Field(ge=0)]
     p_value: Annotated[float, Field(ge=0, le=1)]
-    test: Literal["mcnemar", "sign_flip"]
+    test: Literal["mcnemar", "sign_flip", "betting"]
 
     @property
     def is_clear(self) -> bool:
@@ -212,7 +212,11 @@ class Stability(Record):
 
 
 class RungResult(Record):
-    """One rung of a climb: everything that was measured, and the verdict."""
+    """One rung of a climb: everything that was measured, and the verdict.
+
+    Of a rung that was raced, `planned` is the number of test examples that there were and
+    `stopped_because` the reason for having evaluated no more of them; None without a race.
+    """
 
     rung: str
     state: Literal["measured", "skipped", "failed"]
@@ -237,6 +241,8 @@ class RungResult(Record):
     slices: dict[str, Estimate] = Field(default_factory=dict)
     frontier: Frontier | None = None
     tried: tuple[tuple[str, float], ...] = ()
+    planned: int | None = None
+    stopped_because: str | None = None
     stability: Stability | None = None
 
 

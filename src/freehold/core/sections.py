@@ -396,9 +396,14 @@ class FullSpec(TuneSpec):
 
 
 class LadderSection(Record):
-    """Which rungs are climbed, and how."""
+    """Which rungs are climbed, and how far.
 
-    stop: Literal["full", "first_pass"] = "full"
+    `stop: full` measures every rung on every test example. `first_pass` races: a rung stops when its
+    verdict is settled, and the climb ends at the first PASS. `budget` races every rung, and stops before
+    `budget.wall_hours` or `budget.dollars` would be passed.
+    """
+
+    stop: Literal["full", "first_pass", "budget"] = "full"
     rungs: tuple[RungName, ...] = RUNG_NAMES
     baseline: BaselineSpec = BaselineSpec()
     zero_shot: ZeroShotSpec = ZeroShotSpec()

@@ -7,7 +7,7 @@ its interval, its p-value and its paired difference come from resampling whole s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,11 +19,15 @@ from freehold.core.outcome import Scored
 from freehold.core.snapshot import Example
 from freehold.evaluate.scorers import Scorer, as_text
 from freehold.evaluate.statistics import (
+    SEQUENTIAL_SHARE,
     betting_p_value,
     binomial_p_value,
     bootstrap_interval,
     estimate,
     paired_difference,
+    raced_difference,
+    raced_estimate,
+    raced_p_value,
     resample,
 )
 
@@ -43,12 +47,14 @@ class Evidence:
 
     `quality` is what is shown. `judged` is what a verdict uses: the same, or the estimate with every
     failure counted as wrong where more than 1 % failed. `p_value` is the one-sided p-value of
-    "quality is below the bar", from `judged`.
+    "quality is below the bar", from `judged`. `last_share` is the share of the error that is left for
+    the test of all planned examples: below 1 where the rest was spent on stopping early.
     """
 
     quality: Estimate
     judged: Estimate
     p_value: float
+    last_share: float = 1.0
 
     @property
     def is_worst_case(self) -> bool:
@@ -58,10 +64,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be shown: quality of at least `bar`, with intervals of this confidence."""
+    """What is to be shown: quality of at least `bar`, with intervals of this confidence.
+
+    `planned` is the number of examples of a race, which is looked at while the results come in; None
+    where all results were waited for.
+    """
 
     bar: float
     confidence: float = 0.95
+    planned: int | None = None
 
 
 def evidence(
@@ -76,7 +87,9 @@ def evidence(
 
     Binary scores: Wilson's interval and the exact binomial p-value. Scores in [0, 1]: the betting
     interval and p-value, in the order of the results. Macro-F1: the percentile bootstrap, with
-    p = (1 + resamples below the bar) / (1 + resamples).
+    p = (1 + resamples below the bar) / (1 + resamples). In a race `raced_estimate` and
+    `raced_p_value`, which stay true when they are looked at after every batch; macro-F1 is no mean and
+    has no such sequence, so that it may be judged only once all planned examples are there.
 
     Args:
         results: of one run or of a slice of it, in split order.
@@ -85,8 +98,7 @@ def evidence(
         claim: the bar and the confidence.
         rng: for the bootstrap of macro-F1; other metrics draw nothing.
     """
-    at = evidence_by_bar(results, examples, scorer=scorer, confidence=claim.confidence, rng=rng)
-    return at(claim.bar)
+    return evidence_by_bar(results, examples, scorer=scorer, claim=claim, rng=rng)(claim.bar)
 
 
 def evidence_by_bar(
@@ -94,18 +106,24 @@ def evidence_by_bar(
     examples: Sequence[Example],
     *,
     scorer: Scorer,
-    confidence: float,
+    claim: Claim,
     rng: np.random.Generator,
 ) -> Callable[[float], Evidence]:
-    """Return what `results` say about quality for any bar, estimated once; see `evidence`."""
+    """Return what `results` say about quality for any bar, estimated once; see `evidence`.
+
+    The bar of `claim` itself is not used.
+    """
     targets = {example.id: example.target for example in examples}
     scored = [result for result in results if isinstance(result.outcome, Scored)]
     failed = len(results) - len(scored)
-    quality, p_value = _assess(scored, targets, scorer=scorer, confidence=confidence, rng=rng)
+    if claim.planned is not None and len(results) >= claim.planned:
+        claim = replace(claim, planned=0)  # The last look: nothing is to come.
+    share = _last_share(claim, scorer)
+    quality, p_value = _assess(scored, targets, scorer=scorer, claim=claim, rng=rng)
     if failed == 0:
-        return lambda bar: Evidence(quality, quality, p_value(bar))
+        return lambda bar: Evidence(quality, quality, p_value(bar), share)
     pessimistic = [_as_wrong(result) for result in results]
-    judged, worst_p = _assess(pessimistic, targets, scorer=scorer, confidence=confidence, rng=rng)
+    judged, worst_p = _assess(pessimistic, targets, scorer=scorer, claim=claim, rng=rng)
     optimistic = [_as_right(result, targets[result.example_id]) for result in results]
     shown = Estimate(
         **quality.model_dump(exclude={"failed", "worst", "best"}),
@@ -114,8 +132,13 @@ def evidence_by_bar(
         best=_mean(optimistic, targets, scorer=scorer),
     )
     if failed > FAILED_SHARE * len(results):
-        return lambda bar: Evidence(shown, judged, worst_p(bar))
-    return lambda bar: Evidence(shown, shown, p_value(bar))
+        return lambda bar: Evidence(shown, judged, worst_p(bar), share)
+    return lambda bar: Evidence(shown, shown, p_value(bar), share)
+
+
+def _last_share(claim: Claim, scorer: Scorer) -> float:
+    races = claim.planned is not None and scorer.is_binary and scorer.aggregate == "mean"
+    return 1.0 - SEQUENTIAL_SHARE if races else 1.0
 
 
 def compare(
@@ -126,14 +149,17 @@ def compare(
     scorer: Scorer,
     confidence: float,
     rng: np.random.Generator,
+    raced: bool = False,
 ) -> Difference:
     """Return the paired difference, first minus second, over the examples that both scored.
 
-    Mean metrics: `paired_difference`. Macro-F1: the percentile bootstrap over examples, and the
+    Mean metrics: `paired_difference`, or `raced_difference` where the results decided when to stop. Macro-F1: the percentile bootstrap over examples, and the
     approximate randomisation test that swaps the two answers of an example (Yeh 2000, More accurate
     tests for the statistical significance of result differences, COLING), the sign-flip test of
     aggregate metrics.
     """
+    if scorer.aggregate == "mean" and raced:
+        return raced_difference(first.scores, second.scores, confidence=confidence)
     if scorer.aggregate == "mean":
         return paired_difference(
             first.scores,
@@ -186,19 +212,24 @@ def _assess(
     targets: Mapping[str, JsonValue],
     *,
     scorer: Scorer,
-    confidence: float,
+    claim: Claim,
     rng: np.random.Generator,
 ) -> tuple[Estimate, _PValue]:
     """Return the estimate and the p-value of results that all have a score."""
     outcomes = [result.outcome for result in results]
     scores = [outcome.score for outcome in outcomes if isinstance(outcome, Scored)]
     if scorer.aggregate == "macro_f1" and results:
-        return _assess_macro(*_codes(results, targets), confidence=confidence, rng=rng)
-    found = estimate(outcomes, binary=scorer.is_binary, confidence=confidence)
-    if scorer.is_binary:
+        return _assess_macro(*_codes(results, targets), confidence=claim.confidence, rng=rng)
+    binary = scorer.is_binary
+    if claim.planned is not None:
+        is_last = len(scores) >= claim.planned
+        found = raced_estimate(scores, binary=binary, confidence=claim.confidence, is_last=is_last)
+        return found, lambda bar: raced_p_value(scores, bar, binary=binary, is_last=is_last)
+    found = estimate(outcomes, binary=binary, confidence=claim.confidence)
+    if binary:
         right = round(sum(scores))
         return found, lambda bar: binomial_p_value(right, len(scores), bar=bar)
-    return found, lambda bar: betting_p_value(scores, bar, confidence=confidence)
+    return found, lambda bar: betting_p_value(scores, bar)
 
 
 def _assess_macro(

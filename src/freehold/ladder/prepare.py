@@ -205,6 +205,13 @@ def library_versions() -> dict[str, str]:
 
 
 def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
+    budget = task_file.budget
+    if task_file.ladder.stop == "budget" and budget.dollars is None and budget.wall_hours is None:
+        raise ConfigError(
+            "CFG-010",
+            "`ladder.stop: budget` has no budget to stop at",
+            help="set budget.dollars or budget.wall_hours, or stop: first_pass",
+        )
     output = _output(task_file.output, detected)
     metric = task_file.metric or _metric(output, detected)
     return Task(

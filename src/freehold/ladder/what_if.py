@@ -17,9 +17,9 @@ from freehold.core.measure import Audit, Climb, Difference, Run, RungResult, Ver
 from freehold.core.sections import Bar, DataSection
 from freehold.core.task import Task
 from freehold.core.taskfile import SHORT_FORMS, TaskFile, with_settings
-from freehold.evaluate.estimates import Evidence, compare, evidence_by_bar
+from freehold.evaluate.estimates import Claim, Evidence, compare, evidence_by_bar
 from freehold.evaluate.scorers import Scorer
-from freehold.ladder import decide
+from freehold.ladder import decide, race
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.cost import cheapest_by_volume, priced_again
 from freehold.report import numbers
@@ -236,13 +236,21 @@ def _shown(value: JsonValue) -> str:
 def _evidence(
     outcome: ClimbOutcome, runs: Mapping[str, Run], scorer: Scorer
 ) -> dict[str, EvidenceAt]:
-    """Return what each measured rung's run says about quality, for any bar, in ladder order."""
+    """Return what each measured rung's run says about quality, for any bar, in ladder order.
+
+    A rung that was raced is judged by what holds at every look, wherever the bar is: that it stopped
+    where it did depended on what was seen.
+    """
     return {
         result.rung: evidence_by_bar(
             runs[result.rung].results,
             outcome.snapshot.test.examples,
-            scorer=_scorer_of(result, scorer),
-            confidence=outcome.task.bar.confidence,
+            scorer=scorer,
+            claim=Claim(
+                bar=outcome.task.bar.quality,
+                confidence=outcome.task.bar.confidence,
+                planned=result.planned,
+            ),
             rng=np.random.default_rng(outcome.snapshot.seed),
         )
         for result in outcome.climb.rungs
@@ -250,14 +258,11 @@ def _evidence(
     }
 
 
-def _scorer_of(result: RungResult, scorer: Scorer) -> Scorer:
-    """Return the scorer whose estimates are of the kind that the climb made.
-
-    A rung that was raced is judged by the sequence that holds at every n, also for 0-or-1 scores:
-    where it stopped depended on what was seen, and Wilson's interval is for a number fixed before.
-    """
-    is_sequence = result.quality is not None and result.quality.method == "betting"
-    return replace(scorer, is_binary=False) if is_sequence and scorer.is_binary else scorer
+def _rungs_in_race(climb: Climb) -> int:
+    """Return how many rungs the race might have come to; 0 where there was none."""
+    if not any(result.planned is not None for result in climb.rungs):
+        return 0
+    return sum(result.state != "skipped" or _was_stopped(result) for result in climb.rungs)
 
 
 def _verdicts(
@@ -275,7 +280,22 @@ def _verdicts(
         )
         for name, evidence in at.items()
     ]
-    return dict(zip(at, decide.judge(contenders, bar=bar), strict=True))
+    found = decide.judge(contenders, bar=bar, rungs=_rungs_in_race(climb))
+    return {
+        name: _with_unasked(results[name], judgement)
+        for name, judgement in zip(at, found, strict=True)
+    }
+
+
+def _with_unasked(result: RungResult, judgement: decide.Judgement) -> decide.Judgement:
+    if result.planned is None:
+        return judgement
+    return race.with_unasked(
+        judgement,
+        evaluated=result.evaluated,
+        planned=result.planned,
+        because=result.stopped_because,
+    )
 
 
 def _judged(
@@ -322,6 +342,7 @@ def _pairs(outcome: ClimbOutcome, runs: Mapping[str, Run], scorer: Scorer) -> de
             scorer=scorer,
             confidence=outcome.task.bar.confidence,
             rng=np.random.default_rng(outcome.snapshot.seed),
+            raced=any(result.planned is not None for result in outcome.climb.rungs),
         )
 
     return paired
