@@ -248,13 +248,33 @@ def _causes_section(view: ReportView) -> Section:
     if not any(result.causes for result in view.climb.rungs):
         return Section("causes", "Why answers are wrong", "", Markup())
     drawn = _both(lambda width, name: causes_by_rung(view.climb, width=width, name=name))("causes")
-    shown = findings.subject(view.climb)
-    pair = findings.confusion_text(shown) if shown else ""
-    note = (
-        paragraph(f"Most confused by {shown.rung}: {pair}.", kind="note") if shown and pair else ""
+    lead = (
+        "Every wrong answer has a cause that code could establish; no model judged it. Confused is an"
+        " answer of the right form that is wrong; unstable one that changes when the same is asked in"
+        " other words."
     )
-    lead = "Every wrong answer has a cause that code could establish; no model judged it."
-    return Section("causes", "Why answers are wrong", lead, join([drawn, note]))
+    return Section(
+        "causes", "Why answers are wrong", lead, join([drawn, _causes_table(view.climb)])
+    )
+
+
+def _causes_table(climb: Climb) -> Markup:
+    """Return by rung what moved since the one before, what is confused, and what is unstable."""
+    rows: list[tuple[str, ...]] = []
+    before: RungResult | None = None
+    for result in findings.measured(climb):
+        rows.append(
+            (
+                result.rung,
+                findings.cause_changes(result, before) or numbers.UNKNOWN,
+                findings.confusion_pairs(result) or numbers.UNKNOWN,
+                findings.stability_text(result) or numbers.UNKNOWN,
+            )
+        )
+        before = result
+    headings = ("rung", "against the rung before", "confused, wanted→answered", "in other words")
+    best = next((i for i, row in enumerate(rows) if row[0] == climb.recommended), None)
+    return table(headings, rows, best=best, name="causes-table")
 
 
 def _slices_section(view: ReportView) -> Section:
