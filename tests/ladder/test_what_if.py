@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -331,6 +332,7 @@ def test_without_scripts_the_totals_stand_and_no_slider_is_shown(
 def test_the_page_has_no_faults_of_access_and_fits_a_narrow_screen(
     report: Path, browser: Browser
 ) -> None:
+    axe: Any = Axe()  # its library is not typed
     for width in (1000, 390):
         page = opened(browser, report, width=width)
         page.locator("#what-if").scroll_into_view_if_needed()
@@ -338,7 +340,7 @@ def test_the_page_has_no_faults_of_access_and_fits_a_narrow_screen(
         assert page.evaluate(
             "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
         )
-        found = Axe().run(page, context="#what-if")
+        found = axe.run(page, context="#what-if")
         assert found.violations_count == 0, found.generate_report()
         page.context.close()
 
