@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from tests.evaluate import oracles
 
 from freehold.core.outcome import Cause, Failed, Outcome, Scored
+from freehold.evaluate.betting import log_capital
 from freehold.evaluate.statistics import (
     NEED_MORE_CEILING,
     betting_interval,
@@ -21,8 +23,12 @@ from freehold.evaluate.statistics import (
     holm,
     mcnemar_exact,
     minimal_detectable_difference,
+    minimal_detectable_paired_difference,
     need_more,
     paired_difference,
+    raced_difference,
+    raced_estimate,
+    raced_p_value,
     sign_flip,
     tango_interval,
     wilson,
@@ -82,8 +88,25 @@ def test_a_bar_of_zero_is_always_met_and_a_bar_of_one_never() -> None:
 # Betting -----------------------------------------------------------------------------------------
 
 
-def by_the_paper(scores: list[float], *, confidence: float, means: list[float]) -> list[float]:
-    """The means that the hedged capital process does not exclude, score by score, in plain loops."""
+def kept_by_mixture(scores: list[float], *, confidence: float, means: list[float]) -> list[float]:
+    """The means that twelve gamblers with fixed stakes do not exclude, in plain loops."""
+    alpha = 1 - confidence
+    stakes = [0.05 * (0.9 / 0.05) ** (i / 11) for i in range(12)]
+    kept: list[float] = []
+    for m in means:
+        up, down = [1.0] * 12, [1.0] * 12
+        excluded = False
+        for x in scores:
+            up = [c * (1 - f + f * x / m) for c, f in zip(up, stakes, strict=True)]
+            down = [c * (1 - f + f * (1 - x) / (1 - m)) for c, f in zip(down, stakes, strict=True)]
+            excluded = excluded or max(sum(up), sum(down)) / 12 / 2 >= 1 / alpha
+        if not excluded:
+            kept.append(m)
+    return kept
+
+
+def kept_by_the_paper(scores: list[float], *, confidence: float, means: list[float]) -> list[float]:
+    """The means that the hedged capital with bets for a fixed n does not exclude, in plain loops."""
     alpha = 1 - confidence
     kept: list[float] = []
     for m in means:
@@ -92,7 +115,7 @@ def by_the_paper(scores: list[float], *, confidence: float, means: list[float]) 
         up = down = 1.0
         excluded = False
         for time, x in enumerate(scores, start=1):
-            bet = math.sqrt(2 * math.log(2 / alpha) / (variance * time * math.log(time + 1)))
+            bet = math.sqrt(2 * math.log(2 / alpha) / (variance * len(scores)))
             up *= 1 + min(bet, 0.5 / m) * (x - m)
             down *= 1 - min(bet, 0.5 / (1 - m)) * (x - m)
             excluded = excluded or max(up / 2, down / 2) >= 1 / alpha
@@ -105,14 +128,21 @@ def by_the_paper(scores: list[float], *, confidence: float, means: list[float]) 
     return kept
 
 
-@settings(max_examples=40, deadline=None)
-@given(score_lists, st.sampled_from([0.8, 0.95]))
-def test_the_betting_interval_is_the_papers_on_a_grid(
-    scores: list[float], confidence: float
+@pytest.mark.parametrize(
+    ("planned", "oracle"), [(False, kept_by_mixture), (True, kept_by_the_paper)]
+)
+@settings(max_examples=25, deadline=None)
+@given(scores=score_lists, confidence=st.sampled_from([0.8, 0.95]))
+def test_the_betting_interval_is_that_of_plain_loops_on_a_grid(
+    planned: bool,
+    oracle: Callable[..., list[float]],
+    scores: list[float],
+    confidence: float,
 ) -> None:
     means = [i / 100 for i in range(1, 100)]
-    kept = by_the_paper(scores, confidence=confidence, means=means)
-    low, high = betting_interval(scores, confidence=confidence)
+    kept = oracle(scores, confidence=confidence, means=means)
+    number = len(scores) if planned else None
+    low, high = betting_interval(scores, confidence=confidence, planned=number)
     average = float(np.mean(scores))
     clear = 1e-6  # the grid may touch a bound
     for m in means:
@@ -120,6 +150,76 @@ def test_the_betting_interval_is_the_papers_on_a_grid(
             low, average
         ):
             assert (m in kept) == (low < m < high)
+
+
+def test_the_capital_of_many_sequences_is_that_of_each() -> None:
+    scores = np.random.default_rng(3).beta(6, 2, (4, 90))
+    paths = log_capital(scores, 0.7)
+    for one, path in zip(scores, paths, strict=True):
+        p_value = betting_p_value(one.tolist(), 0.7)
+        assert p_value == pytest.approx(min(1.0, math.exp(-float(np.max(path)))))
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=80), st.floats(0.05, 0.95))
+def test_a_raced_p_value_and_the_raced_lower_bound_agree_while_the_race_is_on(
+    binary: bool, scores: list[float], bar: float
+) -> None:
+    found = raced_estimate(scores, binary=binary, confidence=0.95, is_last=False)
+    p_value = raced_p_value(scores, bar, binary=binary, is_last=False)
+    assert found.method == "betting"
+    if abs(found.low - bar) > 1e-9 and found.low < float(np.mean(scores)):
+        assert (p_value <= 0.025) == (found.low >= bar)
+
+
+def test_the_last_look_of_a_race_costs_little_against_a_fixed_number() -> None:
+    scores = [1.0] * 340 + [0.0] * 60
+    np.random.default_rng(2).shuffle(scores)
+    fixed = estimate_scores(scores, binary=True)
+    on_the_way = raced_estimate(scores, binary=True, confidence=0.95, is_last=False)
+    last = raced_estimate(scores, binary=True, confidence=0.95, is_last=True)
+    assert on_the_way.low < last.low < fixed.low
+    assert last.high - last.low < 1.07 * (fixed.high - fixed.low)
+    assert last.method == "wilson"
+
+
+def test_a_race_calls_a_mean_at_the_bar_met_in_at_most_the_error_looking_after_every_score() -> (
+    None
+):
+    rng = np.random.default_rng(8)
+    crossings = {0.2: 0, 0.5: 0, 0.9: 0}
+    for bar in crossings:
+        right = (rng.random((2000, 300)) < bar).astype(np.float64)
+        sequential = np.max(log_capital(right, bar), axis=1) >= -math.log(0.25 * 0.05)
+        p_last = np.array([binomial_p_value(int(k), 300, bar=bar) for k in right.sum(axis=1)])
+        crossings[bar] = int(np.sum(sequential | (p_last <= 0.75 * 0.05)))
+    # P(any false PASS) <= 0.05; three standard errors of 2,000 draws are 0.0146.
+    assert all(count <= 2000 * 0.0646 for count in crossings.values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_a_raced_difference_mirrors_when_the_rungs_are_swapped(
+    pairs: list[tuple[bool, bool]],
+) -> None:
+    first = {str(i): float(a) for i, (a, _) in enumerate(pairs)}
+    second = {str(i): float(b) for i, (_, b) in enumerate(pairs)}
+    one = raced_difference(first, second, confidence=0.95)
+    other = raced_difference(second, first, confidence=0.95)
+    assert one.low == pytest.approx(-other.high)
+    assert one.p_value == pytest.approx(other.p_value)
+    if one.is_clear:
+        assert one.p_value <= 0.05 + 1e-9
+
+
+def test_a_raced_difference_knows_its_shared_prefix_only() -> None:
+    first = {str(i): 1.0 for i in range(120)}
+    second = {str(i): float(i % 2) for i in range(60)}
+    found = raced_difference(first, second, confidence=0.95)
+    assert (found.n, found.test) == (60, "betting")
+    assert found.mean == 0.5
+    assert found.is_clear
 
 
 @pytest.mark.parametrize(("a", "b"), [(8.0, 2.0), (1.0, 1.0), (0.3, 0.1)])
@@ -249,6 +349,17 @@ def test_four_hundred_examples_cannot_settle_a_rung_within_3_9_points() -> None:
     assert gap == pytest.approx(0.0392, abs=5e-5)
     assert minimal_detectable_difference(1600, 0.80) == pytest.approx(gap / 2)
     assert minimal_detectable_difference(0, 0.80) == 1.0
+
+
+def test_the_minimal_detectable_paired_difference_is_where_the_pairs_become_significant() -> None:
+    gap = minimal_detectable_paired_difference(400, 0.2)
+    assert gap == pytest.approx(1.96 * math.sqrt(0.2 / 400), rel=1e-3)
+    more = round((80 + gap * 400) / 2)
+    low, _ = tango_interval(more + 1, 80 - more - 1, n=400)
+    assert low > 0
+    assert minimal_detectable_paired_difference(400, 0.05) < gap
+    assert minimal_detectable_paired_difference(0, 0.2) == 1.0
+    assert minimal_detectable_paired_difference(10, 0.1) == 0.1
 
 
 # Holm --------------------------------------------------------------------------------------------

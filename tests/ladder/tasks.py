@@ -27,8 +27,8 @@ def colour_rows(count: int, *, seed: int = 1) -> list[dict[str, str]]:
 
 
 def truth(messages: Sequence[Message]) -> str:
-    """The right colour for the last user turn."""
-    question = messages[-1].content
+    """The right colour for the last user turn, however it is worded."""
+    question = " ".join(messages[-1].content.lower().split())
     return next(c for c, things in THINGS.items() if any(thing in question for thing in things))
 
 

@@ -43,6 +43,9 @@ def test_a_skipped_rung_is_the_object_of_the_contract() -> None:
         "evaluated": 0,
         "verdict": "SKIPPED",
         "need_more": None,
+        "total_dollars": None,
+        "causes": {},
+        "slices": [],
     }
 
 

@@ -44,7 +44,8 @@ def write_report(project: Path, outcome: ClimbOutcome, *, store: Store, models: 
     from freehold.ladder.view import report_view
 
     relative = report_path(outcome.climb_id)
-    page = climb_html(report_view(outcome, store=store, models=models)).encode("utf-8", "replace")
+    view = report_view(outcome, store=store, models=models, root=project)
+    page = climb_html(view).encode("utf-8", "replace")
     write_durably(project / relative, page)
     shape = climb_json(outcome.climb, outcome.task, climb_id=outcome.climb_id, report_path=relative)
     text = json.dumps(shape, ensure_ascii=False, allow_nan=False, indent=1) + "\n"

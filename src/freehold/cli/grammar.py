@@ -151,9 +151,14 @@ VERBS: tuple[Verb, ...] = (
         name="report",
         arguments="[ID]",
         summary="show a climb or a training again, or the difference of two climbs",
-        about="Shows the climb ID (c12), the training ID (t7), or the last climb. Nothing is measured.",
+        about="Shows the climb ID (c12), the training ID (t7), or the last climb. Nothing is measured.\n"
+        "-s judges the climb again under another bar, volume or price, from what was measured.",
         examples=(
             ("freehold report", "the last climb"),
+            (
+                "freehold report c2 -s volume=1000000 -s bar=0.9",
+                "what if: judged again, nothing asked",
+            ),
             ("freehold report c2 --against c1", "what got better, what broke"),
             ("freehold report --open", "the page, in the browser"),
             ("freehold report t7", "a training: what it reached and kept"),

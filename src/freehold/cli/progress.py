@@ -27,6 +27,7 @@ PHASE_NOTES: Mapping[Phase, str] = {
     "test": "",
     "timing alone": "timing",
     "kept ability": "kept",
+    "other words": "again",
     "audit": "audit",
 }
 #: What one unit of a phase is called; building counts whatever the rung builds with.

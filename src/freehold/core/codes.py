@@ -26,6 +26,8 @@ CODES: Mapping[str, str] = {
     "CFG-023": "`output.unanswerable` is what an answer of free text says where the documents hold none. A closed list"
     " of labels has a label for that, and JSON a field.",
     "CFG-024": "`data.access_column` or `data.document_column` names a column that no row of the examples has.",
+    "CFG-010": "`ladder.stop: budget` races every rung until a ceiling of `budget` would be passed, and the"
+    " task file sets none.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -271,6 +273,10 @@ CODES: Mapping[str, str] = {
     " with it.",
     "USE-009": "A launcher such as `torchrun` started several processes, and this verb would do all of its work in"
     " each of them. `freehold train` is the verb whose processes train one model together.",
+    "USE-010": "`freehold report -s` judges a finished climb again from what it measured. That works for the bar, the"
+    " volume and the prices. Every other setting changes what is asked or how it is measured, and `freehold climb -s`"
+    " measures what is missing.",
+    "USE-011": "Two flags, or a flag and an id, do not go together. The message names them.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

@@ -120,7 +120,7 @@ class Difference(Record):
     high: float
     n: Annotated[int, Field(ge=0)]
     p_value: Annotated[float, Field(ge=0, le=1)]
-    test: Literal["mcnemar", "sign_flip"]
+    test: Literal["mcnemar", "sign_flip", "betting"]
 
     @property
     def is_clear(self) -> bool:
@@ -240,8 +240,28 @@ class DocumentFigures(Record):
     wrongly_refused: Estimate | None = None
 
 
+class Stability(Record):
+    """What became of answers when their examples were asked again in other words.
+
+    `wordings` is how many rewordings each example was asked in. `wrong` of the rung's `wrong_in_all`
+    confused answers were asked again, and those of `unstable` changed; of `right` right answers
+    `right_changed` did. The run itself, and every verdict, is as it was.
+    """
+
+    wordings: Annotated[int, Field(ge=1)]
+    wrong: Annotated[int, Field(ge=0)]
+    wrong_in_all: Annotated[int, Field(ge=0)]
+    unstable: tuple[str, ...] = ()
+    right: Annotated[int, Field(ge=0)] = 0
+    right_changed: Annotated[int, Field(ge=0)] = 0
+
+
 class RungResult(Record):
-    """One rung of a climb: everything that was measured, and the verdict."""
+    """One rung of a climb: everything that was measured, and the verdict.
+
+    Of a rung that was raced, `planned` is the number of test examples that there were and
+    `stopped_because` the reason for having evaluated no more of them; None without a race.
+    """
 
     rung: str
     state: Literal["measured", "skipped", "failed"]
@@ -267,6 +287,9 @@ class RungResult(Record):
     frontier: Frontier | None = None
     tried: tuple[tuple[str, float], ...] = ()
     documents: DocumentFigures | None = None
+    planned: int | None = None
+    stopped_because: str | None = None
+    stability: Stability | None = None
 
 
 class Audit(Record):
@@ -282,6 +305,7 @@ class Climb(Record):
 
     `looks` counts how often the test and audit splits were used for decisions, this climb
     included. `notes` are things the reader must know (defaults used, leaks, small splits).
+    `slice_members` are the ids of the test examples in each slice.
     """
 
     task: str
@@ -295,6 +319,7 @@ class Climb(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    slice_members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
     def rung(self, name: str) -> RungResult:
         """Return the result of one rung.

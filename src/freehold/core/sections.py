@@ -416,9 +416,14 @@ class FullSpec(TuneSpec):
 
 
 class LadderSection(Record):
-    """Which rungs are climbed, and how."""
+    """Which rungs are climbed, and how far.
 
-    stop: Literal["full", "first_pass"] = "full"
+    `stop: full` measures every rung on every test example. `first_pass` races: a rung stops when its
+    verdict is settled, and the climb ends at the first PASS. `budget` races every rung, and stops before
+    `budget.wall_hours` or `budget.dollars` would be passed.
+    """
+
+    stop: Literal["full", "first_pass", "budget"] = "full"
     rungs: tuple[RungName, ...] = RUNG_NAMES
     baseline: BaselineSpec = BaselineSpec()
     zero_shot: ZeroShotSpec = ZeroShotSpec()
@@ -443,3 +448,14 @@ class BudgetSection(Record):
 
     wall_hours: Positive | None = None
     dollars: Positive | None = None
+
+
+class DiagnoseSection(Record):
+    """How it is found out why answers are wrong, beyond what the answers themselves show.
+
+    `unstable` is how many examples of a measured rung are asked again in other words, wrong ones first:
+    a wrong answer that changes is unstable rather than confused. 0 asks nothing again. No score and no
+    verdict depends on it.
+    """
+
+    unstable: Count = 40

@@ -11,6 +11,7 @@ from freehold.core.sections import (
     Bar,
     BaseModelSpec,
     BudgetSection,
+    DiagnoseSection,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -76,6 +77,7 @@ class Task(Record):
     document_column: str | None = None
     access: tuple[str, ...] = ()
     access_column: str | None = None
+    diagnose: DiagnoseSection = DiagnoseSection()
 
     @property
     def question_digest(self) -> str:

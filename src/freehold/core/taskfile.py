@@ -16,6 +16,7 @@ from freehold.core.sections import (
     Bar,
     BudgetSection,
     DataSection,
+    DiagnoseSection,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -25,11 +26,13 @@ from freehold.core.sections import (
     Volume,
 )
 
-#: `short key in the file -> the full path it stands for`, for keys whose value is text.
+#: `short key in the file -> the full path it stands for`, for keys whose value is no mapping.
 SHORT_FORMS: Mapping[str, strict_yaml.Path] = {
     "data": ("data", "examples"),
     "model": ("models", "base", "id"),
     "metric": ("metric", "primary"),
+    "bar": ("bar", "quality"),
+    "volume": ("volume", "requests_per_month"),
 }
 
 
@@ -49,6 +52,7 @@ class TaskFile(Record):
     ladder: LadderSection = LadderSection()
     kept: KeptSection = KeptSection()
     budget: BudgetSection = BudgetSection()
+    diagnose: DiagnoseSection = DiagnoseSection()
 
 
 def read_task_file(path: Path, *, settings: Mapping[str, JsonValue] | None = None) -> TaskFile:
@@ -101,7 +105,7 @@ def with_settings(task_file: TaskFile, settings: Mapping[str, JsonValue]) -> Tas
 
 
 def expand_short_forms(values: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Return the values with `data: X`, `model: X` and `metric: X` in their full form."""
+    """Return the values with `data: X`, `model: X`, `bar: 0.8` and the like in their full form."""
     full: dict[str, JsonValue] = {}
     for key, value in values.items():
         is_short = key in SHORT_FORMS and not isinstance(value, dict)
@@ -119,6 +123,8 @@ def task_schema() -> dict[str, JsonValue]:
     if isinstance(properties, dict):
         properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
         properties["metric"] = {"anyOf": [{"type": "string"}, properties["metric"]]}
+        for name in ("bar", "volume"):
+            properties[name] = {"anyOf": [{"type": "number"}, properties[name]]}
         properties["model"] = {"type": "string", "description": "short for models.base.id"}
     schema["title"] = "Freehold task file"
     return schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -30,6 +30,19 @@ def causes(results: Sequence[Result]) -> dict[str, int]:
         elif outcome.score < 1.0:
             counts[outcome.cause.value if outcome.cause else OTHER] += 1
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def with_unstable(results: Sequence[Result], unstable: Iterable[str]) -> tuple[Result, ...]:
+    """Return the results with the cause of those examples changed to `unstable`; scores stay."""
+    ids = frozenset(unstable)
+    return tuple(
+        result.model_copy(
+            update={"outcome": result.outcome.model_copy(update={"cause": Cause.UNSTABLE})}
+        )
+        if result.example_id in ids
+        else result
+        for result in results
+    )
 
 
 def confusions(

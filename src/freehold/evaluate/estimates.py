@@ -6,8 +6,8 @@ its interval, its p-value and its paired difference come from resampling whole s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -19,11 +19,15 @@ from freehold.core.outcome import Scored
 from freehold.core.snapshot import Example
 from freehold.evaluate.scorers import Scorer, as_text
 from freehold.evaluate.statistics import (
+    SEQUENTIAL_SHARE,
     betting_p_value,
     binomial_p_value,
     bootstrap_interval,
     estimate,
     paired_difference,
+    raced_difference,
+    raced_estimate,
+    raced_p_value,
     resample,
 )
 
@@ -33,6 +37,8 @@ FAILED_SHARE = 0.01
 _UNREADABLE = -1  # no label, or one that no target has
 _SWAPS = 1_999
 _Codes: TypeAlias = NDArray[np.intp]
+_PValue: TypeAlias = Callable[[float], float]
+"""The p-value of "quality is below the bar", for any bar."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +47,14 @@ class Evidence:
 
     `quality` is what is shown. `judged` is what a verdict uses: the same, or the estimate with every
     failure counted as wrong where more than 1 % failed. `p_value` is the one-sided p-value of
-    "quality is below the bar", from `judged`.
+    "quality is below the bar", from `judged`. `last_share` is the share of the error that is left for
+    the test of all planned examples: below 1 where the rest was spent on stopping early.
     """
 
     quality: Estimate
     judged: Estimate
     p_value: float
+    last_share: float = 1.0
 
     @property
     def is_worst_case(self) -> bool:
@@ -56,10 +64,15 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is to be shown: quality of at least `bar`, with intervals of this confidence."""
+    """What is to be shown: quality of at least `bar`, with intervals of this confidence.
+
+    `planned` is the number of examples of a race, which is looked at while the results come in; None
+    where all results were waited for.
+    """
 
     bar: float
     confidence: float = 0.95
+    planned: int | None = None
 
 
 def evidence(
@@ -74,7 +87,9 @@ def evidence(
 
     Binary scores: Wilson's interval and the exact binomial p-value. Scores in [0, 1]: the betting
     interval and p-value, in the order of the results. Macro-F1: the percentile bootstrap, with
-    p = (1 + resamples below the bar) / (1 + resamples).
+    p = (1 + resamples below the bar) / (1 + resamples). In a race `raced_estimate` and
+    `raced_p_value`, which stay true when they are looked at after every batch; macro-F1 is no mean and
+    has no such sequence, so that it may be judged only once all planned examples are there.
 
     Args:
         results: of one run or of a slice of it, in split order.
@@ -83,24 +98,47 @@ def evidence(
         claim: the bar and the confidence.
         rng: for the bootstrap of macro-F1; other metrics draw nothing.
     """
+    return evidence_by_bar(results, examples, scorer=scorer, claim=claim, rng=rng)(claim.bar)
+
+
+def evidence_by_bar(
+    results: Sequence[Result],
+    examples: Sequence[Example],
+    *,
+    scorer: Scorer,
+    claim: Claim,
+    rng: np.random.Generator,
+) -> Callable[[float], Evidence]:
+    """Return what `results` say about quality for any bar, estimated once; see `evidence`.
+
+    The bar of `claim` itself is not used.
+    """
     targets = {example.id: example.target for example in examples}
     scored = [result for result in results if isinstance(result.outcome, Scored)]
     failed = len(results) - len(scored)
+    if claim.planned is not None and len(results) >= claim.planned:
+        claim = replace(claim, planned=0)  # The last look: nothing is to come.
+    share = _last_share(claim, scorer)
     quality, p_value = _assess(scored, targets, scorer=scorer, claim=claim, rng=rng)
     if failed == 0:
-        return Evidence(quality, quality, p_value)
+        return lambda bar: Evidence(quality, quality, p_value(bar), share)
     pessimistic = [_as_wrong(result) for result in results]
     judged, worst_p = _assess(pessimistic, targets, scorer=scorer, claim=claim, rng=rng)
     optimistic = [_as_right(result, targets[result.example_id]) for result in results]
-    quality = Estimate(
+    shown = Estimate(
         **quality.model_dump(exclude={"failed", "worst", "best"}),
         failed=failed,
         worst=judged.mean,
         best=_mean(optimistic, targets, scorer=scorer),
     )
     if failed > FAILED_SHARE * len(results):
-        return Evidence(quality, judged, worst_p)
-    return Evidence(quality, quality, p_value)
+        return lambda bar: Evidence(shown, judged, worst_p(bar), share)
+    return lambda bar: Evidence(shown, shown, p_value(bar), share)
+
+
+def _last_share(claim: Claim, scorer: Scorer) -> float:
+    races = claim.planned is not None and scorer.is_binary and scorer.aggregate == "mean"
+    return 1.0 - SEQUENTIAL_SHARE if races else 1.0
 
 
 def compare(
@@ -111,14 +149,17 @@ def compare(
     scorer: Scorer,
     confidence: float,
     rng: np.random.Generator,
+    raced: bool = False,
 ) -> Difference:
     """Return the paired difference, first minus second, over the examples that both scored.
 
-    Mean metrics: `paired_difference`. Macro-F1: the percentile bootstrap over examples, and the
+    Mean metrics: `paired_difference`, or `raced_difference` where the results decided when to stop. Macro-F1: the percentile bootstrap over examples, and the
     approximate randomisation test that swaps the two answers of an example (Yeh 2000, More accurate
     tests for the statistical significance of result differences, COLING), the sign-flip test of
     aggregate metrics.
     """
+    if scorer.aggregate == "mean" and raced:
+        return raced_difference(first.scores, second.scores, confidence=confidence)
     if scorer.aggregate == "mean":
         return paired_difference(
             first.scores,
@@ -173,29 +214,38 @@ def _assess(
     scorer: Scorer,
     claim: Claim,
     rng: np.random.Generator,
-) -> tuple[Estimate, float]:
+) -> tuple[Estimate, _PValue]:
     """Return the estimate and the p-value of results that all have a score."""
     outcomes = [result.outcome for result in results]
     scores = [outcome.score for outcome in outcomes if isinstance(outcome, Scored)]
     if scorer.aggregate == "macro_f1" and results:
-        return _assess_macro(*_codes(results, targets), claim=claim, rng=rng)
-    found = estimate(outcomes, binary=scorer.is_binary, confidence=claim.confidence)
-    if scorer.is_binary:
-        return found, binomial_p_value(round(sum(scores)), len(scores), bar=claim.bar)
-    return found, betting_p_value(scores, claim.bar, confidence=claim.confidence)
+        return _assess_macro(*_codes(results, targets), confidence=claim.confidence, rng=rng)
+    binary = scorer.is_binary
+    if claim.planned is not None:
+        is_last = len(scores) >= claim.planned
+        found = raced_estimate(scores, binary=binary, confidence=claim.confidence, is_last=is_last)
+        return found, lambda bar: raced_p_value(scores, bar, binary=binary, is_last=is_last)
+    found = estimate(outcomes, binary=binary, confidence=claim.confidence)
+    if binary:
+        right = round(sum(scores))
+        return found, lambda bar: binomial_p_value(right, len(scores), bar=bar)
+    return found, lambda bar: betting_p_value(scores, bar)
 
 
 def _assess_macro(
-    truth: _Codes, guess: _Codes, *, claim: Claim, rng: np.random.Generator
-) -> tuple[Estimate, float]:
+    truth: _Codes, guess: _Codes, *, confidence: float, rng: np.random.Generator
+) -> tuple[Estimate, _PValue]:
     def chosen_f1(chosen: _Codes) -> float:
         return macro_f1(truth[chosen], guess[chosen])
 
     mean = macro_f1(truth, guess)
     values = resample(chosen_f1, len(truth), rng=rng)
-    tail = (1.0 - claim.confidence) / 2.0
+    tail = (1.0 - confidence) / 2.0
     low, high = (float(bound) for bound in np.quantile(values, [tail, 1.0 - tail]))
-    below = int(np.sum(values < claim.bar))
+
+    def p_value(bar: float) -> float:
+        return (1 + int(np.sum(values < bar))) / (1 + len(values))
+
     found = Estimate(
         mean=mean,
         # Rare labels drop out of resamples, so that the mean may lie outside their quantiles.
@@ -206,7 +256,7 @@ def _assess_macro(
         best=mean,
         method="bootstrap",
     )
-    return found, (1 + below) / (1 + len(values))
+    return found, p_value
 
 
 def _swap_test(truth: _Codes, guess: _Codes, other: _Codes, *, rng: np.random.Generator) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from freehold.core.measure import Difference
-from freehold.evaluate.betting import betting_interval
+from freehold.evaluate.betting import betting_interval, betting_p_value
 
 _EXACT_FLIPS = 16  # 2**16 sign patterns are enumerated; above that they are drawn
 _DRAWN_FLIPS = 9_999
@@ -162,3 +162,33 @@ def paired_difference(
     low, high = tango_interval(first_only, second_only, n=count, confidence=confidence)
     p_value = mcnemar_exact(first_only, second_only)
     return Difference(mean=mean, low=low, high=high, n=count, p_value=p_value, test="mcnemar")
+
+
+def raced_difference(
+    first: Mapping[str, float], second: Mapping[str, float], *, confidence: float
+) -> Difference:
+    """Return the mean of first minus second where the scores themselves decided how many there are.
+
+    McNemar's and the other tests for a fixed number would be too sure. The betting sequence of
+    (d + 1) / 2 over the shared examples, in the order seen, holds wherever it was stopped; p is twice
+    the smaller of its two one-sided p-values of "the difference is zero". Examples on which the two
+    agree cost it nothing.
+
+    Args:
+        first: score by example id, in the order seen; failures absent.
+        second: the same for the other rung.
+        confidence: of the two-sided interval.
+    """
+    values = [first[example] - second[example] for example in first if example in second]
+    shifted = [(value + 1.0) / 2.0 for value in values]
+    low, high = betting_interval(shifted, confidence=confidence)
+    sides = (shifted, [1.0 - value for value in shifted])
+    p_value = min(1.0, 2.0 * min(betting_p_value(side, 0.5) for side in sides))
+    return Difference(
+        mean=math.fsum(values) / len(values) if values else 0.0,
+        low=2.0 * low - 1.0,
+        high=2.0 * high - 1.0,
+        n=len(values),
+        p_value=p_value,
+        test="betting",
+    )

@@ -18,7 +18,13 @@ from scipy import special
 from freehold.core.measure import Estimate
 from freehold.core.outcome import Outcome, Scored
 from freehold.evaluate.betting import betting_interval, betting_p_value
-from freehold.evaluate.paired import mcnemar_exact, paired_difference, sign_flip, tango_interval
+from freehold.evaluate.paired import (
+    mcnemar_exact,
+    paired_difference,
+    raced_difference,
+    sign_flip,
+    tango_interval,
+)
 
 __all__ = [
     "NEED_MORE_CEILING",
@@ -31,8 +37,12 @@ __all__ = [
     "holm",
     "mcnemar_exact",
     "minimal_detectable_difference",
+    "minimal_detectable_paired_difference",
     "need_more",
     "paired_difference",
+    "raced_difference",
+    "raced_estimate",
+    "raced_p_value",
     "resample",
     "sign_flip",
     "tango_interval",
@@ -172,6 +182,57 @@ def estimate_scores(
     )
 
 
+SEQUENTIAL_SHARE = 0.25
+"""Of the error of a raced rung with binary scores: what is spent on stopping early. The rest is kept for
+the exact test when every example was evaluated."""
+
+
+def raced_estimate(
+    scores: Sequence[float],
+    *,
+    failed: int = 0,
+    binary: bool,
+    confidence: float,
+    is_last: bool,
+) -> Estimate:
+    """Return the estimate of scores that were looked at while they came in, in the order seen.
+
+    It covers the mean at every look at once with at least `confidence`. Scores in [0, 1]: the betting
+    sequence. Binary scores: the betting sequence at a quarter of the error, and once the planned
+    examples are all there (`is_last`) its intersection with Wilson's interval at the other three
+    quarters; a chance of either to miss is at most the sum of both.
+    """
+    found = estimate_scores(scores, failed=failed, binary=binary, confidence=confidence)
+    if not binary or found.mean is None:
+        return found
+    error = 1.0 - confidence
+    low, high = betting_interval(scores, confidence=1.0 - SEQUENTIAL_SHARE * error)
+    if is_last:
+        last = wilson(
+            math.fsum(scores), len(scores), confidence=1.0 - (1.0 - SEQUENTIAL_SHARE) * error
+        )
+        low, high = max(low, last[0]), min(high, last[1])
+    return found.model_copy(
+        update={"low": low, "high": high, "method": "wilson" if is_last else "betting"}
+    )
+
+
+def raced_p_value(scores: Sequence[float], bar: float, *, binary: bool, is_last: bool) -> float:
+    """Return the one-sided p-value of "the mean is below `bar`" under looks at every number.
+
+    The counterpart of `raced_estimate`: for binary scores the smaller of the sequence's p-value over
+    its share of the error and, at the last look, the exact one over the rest (weighted Bonferroni).
+    """
+    sequential = betting_p_value(scores, bar)
+    if not binary:
+        return sequential
+    p_value = sequential / SEQUENTIAL_SHARE
+    if is_last:
+        exact = binomial_p_value(round(math.fsum(scores)), len(scores), bar=bar)
+        p_value = min(p_value, exact / (1.0 - SEQUENTIAL_SHARE))
+    return min(1.0, p_value)
+
+
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Return Holm's adjusted p-values, in the order given.
 
@@ -224,3 +285,17 @@ def minimal_detectable_difference(n: int, bar: float, *, confidence: float = 0.9
     if n == 0:
         return 1.0
     return min(1.0, z_value(confidence) * math.sqrt(bar * (1.0 - bar) / n))
+
+
+def minimal_detectable_paired_difference(
+    n: int, discordance: float, *, confidence: float = 0.95
+) -> float:
+    """Return how far apart two rungs must be for n shared examples to tell them apart.
+
+    z sqrt(discordance / n), at most the discordance: McNemar's test is significant from there on. The
+    discordance is the share of examples that exactly one of the two answers rightly. Rungs whose
+    answers differ seldom are told apart by fewer points.
+    """
+    if n == 0:
+        return 1.0
+    return min(discordance, z_value(confidence) * math.sqrt(discordance / n))

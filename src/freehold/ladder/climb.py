@@ -35,7 +35,7 @@ from freehold.data.overlap import Overlap
 from freehold.evaluate import diagnose
 from freehold.evaluate.estimates import Claim, Evidence, compare, evidence
 from freehold.evaluate.scorers import Scorer, scorer
-from freehold.ladder import decide
+from freehold.ladder import decide, race
 from freehold.ladder.events import (
     ClimbFinished,
     ClimbStarted,
@@ -50,6 +50,7 @@ from freehold.ladder.grounded import grounded
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.stability import ask_again
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
 from freehold.store.ledger import Handle
@@ -163,6 +164,10 @@ class _Climbing:
             confidence=task.bar.confidence,
             retry_failed=around.options.retry_failed,
         )
+        self.races = task.ladder.stop != "full"
+        self.order = race.racing_order(snapshot.test.examples, seed=snapshot.seed)
+        self.began = around.clock()
+        self.budget_reached: str | None = None
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
 
@@ -195,8 +200,13 @@ class _Climbing:
         self.on_event(ClimbFinished(found))
         return ClimbOutcome(found, handle.name, self.task, self.snapshot)
 
+    @cached_property
+    def rungs_in_race(self) -> int:
+        """How many rungs a race may come to: all but those known beforehand to be skipped."""
+        return sum(RUNGS[name].missing(self.tools) is None for name in self.task.ladder.rungs)
+
     def _climb(self, names: Sequence[RungName], handle: Handle) -> Climb:
-        started = self.clock()
+        self.began = self.clock()
         self.store.put(self.task)
         frozen = keep_snapshot(self.store, self.snapshot)
         descend(
@@ -207,11 +217,11 @@ class _Climbing:
         results: list[RungResult] = []
         for name in names:
             self.rung_now = name
-            reason = self._stop_reason(started)
+            reason = self._stop_reason()
             result = _skipped(name, reason) if reason else self._rung(RUNGS[name])
             results.append(result)
             self.on_event(RungFinished(result))
-        finished = self._judged(results, seconds=self.clock() - started)
+        finished = self._judged(results, seconds=self.clock() - self.began)
         self.store.remember(self.key, finished)
         return finished
 
@@ -236,15 +246,22 @@ class _Climbing:
         chosen = self.shop.choose(rung)
         built = chosen.record
         answerer = self.shop.load(rung, built.candidate)
-        run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
+        kept = self._kept(rung, answerer)
+        if self.races:
+            run = self._race(rung, built, answerer, kept=kept)
+        else:
+            run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
         too_many = self._too_many_failed(run)
         if too_many:
             return _skipped(rung.name, too_many).model_copy(
                 update={"state": "failed", "verdict": Verdict.ERROR, "evaluated": len(run.results)}
             )
         run, figures = self._grounded(run, answerer)
-        found = self._evidence(run, self.snapshot.test)
+        found = self._test_evidence(run)
         cost = self._cost(run, built)
+        test = self.snapshot.test
+        stability = ask_again(self.shop, built.candidate, answerer, run=run, split=test)
+        told = diagnose.with_unstable(run.results, stability.unstable if stability else ())
         result = RungResult(
             rung=rung.name,
             state="measured",
@@ -256,15 +273,18 @@ class _Climbing:
             seconds_p50=run.seconds_p50,
             seconds_p95=run.seconds_p95,
             peak_memory_mib=run.peak_memory_mib,
-            kept=self._kept(rung, answerer),
+            kept=kept,
             build_seconds=built.build_seconds,
             evaluated=len(run.results),
             verdict=Verdict.UNDECIDED,
-            causes=diagnose.causes(run.results),
-            confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
+            causes=diagnose.causes(told),
+            confusions=diagnose.confusions(told, test.examples),
             slices=self._slices(run),
             tried=chosen.tried,
             documents=figures,
+            planned=len(self.order) if self.races else None,
+            stopped_because=run.stopped_because if self.races else None,
+            stability=stability,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)
@@ -280,14 +300,55 @@ class _Climbing:
             rng=self._rng(),
         )
 
-    def _evidence(self, run: Run, split: HeldOutSplit) -> Evidence:
+    def _race(
+        self, rung: Rung, built: BuildRecord, answerer: Answerer, *, kept: Kept | None
+    ) -> Run:
+        """Let a rung answer test examples until its verdict is settled."""
+        planned, before = len(self.order), self._contenders()
+        rules = race.Rules(
+            bar=self.task.bar,
+            planned=planned,
+            rungs=self.rungs_in_race,
+            is_mean=self.scorer.aggregate == "mean",
+        )
+
+        def on_look(run: Run) -> str | None:
+            found, evaluated = self._test_evidence(run), len(run.results)
+            self._progress(Progress("test", evaluated, planned, quality=found.quality))
+            racer = decide.Contender(
+                rung=rung.name,
+                evidence=found,
+                kept=kept,
+                seconds_p95=run.seconds_p95,
+                dollars_per_1k=self._cost(run, built).dollars_per_1k,
+                least_dollars_per_1k=self._least_dollars_per_1k(run, built),
+            )
+            settled = race.reason_to_stop(racer, before, rules=rules, evaluated=evaluated)
+            return settled or self._batch_over_budget(run)
+
+        return self.shop.race(
+            built.candidate, answerer, self.snapshot.test, order=self.order, on_look=on_look
+        )
+
+    def _test_evidence(self, run: Run) -> Evidence:
+        planned = len(self.order) if self.races else None
+        return self._evidence(run, self.snapshot.test, planned=planned)
+
+    def _evidence(self, run: Run, split: HeldOutSplit, *, planned: int | None = None) -> Evidence:
+        bar = self.task.bar
         return evidence(
             run.results,
             split.examples,
             scorer=self.scorer,
-            claim=Claim(bar=self.task.bar.quality, confidence=self.task.bar.confidence),
+            claim=Claim(bar=bar.quality, confidence=bar.confidence, planned=planned),
             rng=self._rng(),
         )
+
+    def _least_dollars_per_1k(self, run: Run, built: BuildRecord) -> float:
+        """Return the price of a request that nothing slows down: the first batch also warms up."""
+        seconds = [s for s in (run.seconds_per_request, run.seconds_p50) if s is not None]
+        fastest = run.model_copy(update={"seconds_per_request": min(seconds, default=None)})
+        return self._cost(fastest, built).dollars_per_1k
 
     def _cost(self, run: Run, built: BuildRecord) -> Cost:
         return decide.total_cost(
@@ -345,12 +406,23 @@ class _Climbing:
         first = run.failures[0].message
         return f"{failed} of {len(run.results)} failed, {allowed:g} allowed; the first: {first}"
 
-    def _stop_reason(self, started: float) -> str | None:
+    def _stop_reason(self) -> str | None:
         if self.task.ladder.stop == "first_pass":
             for name, item in self.measured.items():
                 if item.result.verdict is Verdict.PASS:
                     return f"stop reached: {name} passes; ladder.stop: full measures every rung"
-        hours = (self.clock() - started) / SECONDS_PER_HOUR
+        return self.budget_reached or self._budget_reason(0.0)
+
+    def _batch_over_budget(self, run: Run) -> str | None:
+        """Return which ceiling the next batch would pass, at the speed that was measured."""
+        evaluated = len(run.results)
+        following = race.after_next_batch(evaluated, len(self.order)) - evaluated
+        self.budget_reached = self._budget_reason(following * (run.seconds_per_request or 0.0))
+        return self.budget_reached
+
+    def _budget_reason(self, further_seconds: float) -> str | None:
+        """Return which ceiling is reached, or would be by so many further seconds."""
+        hours = (self.clock() - self.began + further_seconds) / SECONDS_PER_HOUR
         budget = self.task.budget
         if budget.wall_hours is not None and hours >= budget.wall_hours:
             return f"budget reached: budget.wall_hours is {budget.wall_hours:g}"
@@ -367,8 +439,9 @@ class _Climbing:
         self.measured[name] = replace(self.measured[name], result=judged)
         return judged
 
-    def _with_verdicts(self) -> dict[str, RungResult]:
-        contenders = [
+    def _contenders(self) -> list[decide.Contender]:
+        """Return what the verdicts of the rungs measured so far rest on."""
+        return [
             decide.Contender(
                 rung=name,
                 evidence=item.evidence,
@@ -378,10 +451,19 @@ class _Climbing:
             )
             for name, item in self.measured.items()
         ]
-        judgements = decide.judge(contenders, bar=self.task.bar)
+
+    def _with_verdicts(self) -> dict[str, RungResult]:
+        rungs = self.rungs_in_race if self.races else 0
+        judgements = decide.judge(self._contenders(), bar=self.task.bar, rungs=rungs)
         judged: dict[str, RungResult] = {}
         previous: str | None = None
-        for (name, item), judgement in zip(self.measured.items(), judgements, strict=True):
+        for (name, item), found in zip(self.measured.items(), judgements, strict=True):
+            judgement = race.with_unasked(
+                found,
+                evaluated=len(item.run.results),
+                because=item.result.stopped_because,
+                planned=len(self.order),
+            )
             judged[name] = item.result.model_copy(
                 update={
                     "verdict": judgement.verdict,
@@ -420,6 +502,9 @@ class _Climbing:
             versions=self.prepared.versions,
             seconds=seconds,
             notes=self.prepared.notes,
+            slice_members={
+                name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
+            },
         )
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:
@@ -459,6 +544,7 @@ class _Climbing:
             scorer=self.scorer,
             confidence=self.task.bar.confidence,
             rng=self._rng(),
+            raced=self.races,
         )
         self.pairs[first, second] = found
         return found
@@ -479,7 +565,11 @@ class _Climbing:
         return np.random.default_rng(self.snapshot.seed)
 
     def _progress(self, step: Progress) -> None:
-        self.on_event(RungProgress(self.rung_now, step.phase, step.done, step.total, step.detail))
+        self.on_event(
+            RungProgress(
+                self.rung_now, step.phase, step.done, step.total, step.detail, step.quality
+            )
+        )
 
 
 def held_out_overlap(snapshot: Snapshot) -> Overlap:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from freehold.core.measure import Cost
 from freehold.core.sections import Prices, Volume
 
@@ -63,6 +66,103 @@ def break_even(first: Cost, second: Cost, *, volume: Volume) -> float | None:
     if each == 0.0 or fixed / each <= 0.0:
         return None
     return fixed / each
+
+
+def priced_again(
+    spent: Cost,
+    *,
+    before: Prices,
+    prices: Prices,
+    volume: Volume,
+    revalidation_examples: int,
+) -> Cost:
+    """Return what the same work costs at other prices or another volume.
+
+    Args:
+        spent: what it cost.
+        before: the prices that `spent` was made with: an older climb did not keep the seconds of a
+            request, and they follow from its price.
+        prices: of machine time now.
+        volume: how often the task is asked now, and for how long.
+        revalidation_examples: examples that one revalidation asks (the test split).
+    """
+    return total_cost(
+        build_seconds=spent.build_seconds,
+        seconds_per_request=_seconds_per_request(spent, before),
+        revalidation_examples=revalidation_examples,
+        prices=prices,
+        volume=volume,
+        tokens_dollars_per_request=spent.tokens_dollars_per_request,
+    )
+
+
+def _seconds_per_request(spent: Cost, prices: Prices) -> float:
+    if spent.seconds_per_request is not None:
+        return spent.seconds_per_request
+    if spent.tokens_dollars_per_request is not None or prices.dollars_per_machine_hour == 0.0:
+        return 0.0
+    per_second = prices.dollars_per_machine_hour / 3600.0 / prices.utilisation
+    return spent.dollars_per_1k / 1000.0 / per_second
+
+
+@dataclass(frozen=True)
+class CheapestRange:
+    """The volumes at which one rung costs the least in all: from `low` to `high` requests a month.
+
+    `low` is 0 for the first range; `high` is None for the last one.
+    """
+
+    rung: str
+    low: float
+    high: float | None
+
+
+def cheapest_by_volume(
+    costs: Sequence[tuple[str, Cost]], *, horizon_months: float
+) -> tuple[CheapestRange, ...]:
+    """Return which rung costs the least in all at every volume, as ranges without a gap.
+
+    A total is a line over the requests a month: what is fixed (building, upkeep), and a slope. The
+    cheapest rungs are the lower hull of the lines, and a range ends where the next line, exactly
+    solved, is as cheap. At equal totals the earlier rung is named, as in the recommendation.
+
+    Args:
+        costs: the rungs with their costs, in ladder order.
+        horizon_months: over which they are added up; the same that the costs were made with.
+    """
+    lines = [
+        _Line(
+            rung,
+            spent.build_dollars + horizon_months * spent.upkeep_dollars_per_month,
+            horizon_months * spent.dollars_per_1k / 1000.0,
+        )
+        for rung, spent in costs
+    ]
+    ranges: list[CheapestRange] = []
+    if not lines:
+        return ()
+    best, start = min(lines, key=lambda line: (line.fixed, line.each)), 0.0
+    while True:
+        crossings = [
+            ((line.fixed - best.fixed) / (best.each - line.each), line)
+            for line in lines
+            if line.each < best.each
+        ]
+        if not crossings:
+            return (*ranges, CheapestRange(best.rung, start, None))
+        where, following = min(crossings, key=lambda one: (one[0], one[1].each))
+        if where > start:
+            ranges.append(CheapestRange(best.rung, start, where))
+        best, start = following, max(where, start)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """What a rung costs over the horizon: fixed dollars, and dollars for each request a month."""
+
+    rung: str
+    fixed: float
+    each: float
 
 
 def _fixed_dollars(spent: Cost, volume: Volume) -> float:

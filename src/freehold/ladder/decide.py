@@ -45,7 +45,8 @@ class Contender:
     """What a verdict on one rung rests on.
 
     `kept` is None for a rung without a language model. `seconds_p95` and `dollars_per_1k` are
-    measured values; None where they were not measured.
+    measured values; None where they were not measured. `least_dollars_per_1k` is what a request may
+    still turn out to cost while a race is on; a verdict does not ask for it.
     """
 
     rung: str
@@ -53,6 +54,7 @@ class Contender:
     kept: Kept | None = None
     seconds_p95: float | None = None
     dollars_per_1k: float | None = None
+    least_dollars_per_1k: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ _HOLDS = Judgement(Verdict.PASS)
 _ROUNDING = 1e-9
 
 
-def judge(contenders: Sequence[Contender], *, bar: Bar) -> tuple[Judgement, ...]:
+def judge(contenders: Sequence[Contender], *, bar: Bar, rungs: int = 0) -> tuple[Judgement, ...]:
     """Return the verdict of each rung, all judged together, in the order given.
 
     PASS: the lower bounds of quality and of kept ability are at least their bars, latency and cost
@@ -82,15 +84,22 @@ def judge(contenders: Sequence[Contender], *, bar: Bar) -> tuple[Judgement, ...]
     1982). FAIL: an upper bound excludes its bar, or a ceiling is passed. Else UNDECIDED.
 
     The bounds come from `Evidence.judged`, the worst case where more than 1 % failed.
+
+    Args:
+        contenders: the rungs that were looked at so far.
+        bar: what counts as good enough.
+        rungs: how many may be looked at in all, where a verdict is asked for before all were. Those that
+            are to come count with a p-value of 1: a rung that passes now passes whatever they will show.
     """
     alpha = 1.0 - bar.confidence
     p_values = [max(_quality_p(one), _kept_p(one, bar)) for one in contenders]
-    adjusted = holm(p_values)
+    count = max(rungs, len(contenders))
+    adjusted = holm([*p_values, *[1.0] * (count - len(contenders))])
     # Holm's next step asks for p <= alpha / (rungs that are not yet rejected).
     step = alpha / max(1, sum(value > alpha for value in adjusted))
     return tuple(
-        _judge_one(one, bar, count=len(contenders), step=None if value <= alpha else step)
-        for one, value in zip(contenders, adjusted, strict=True)
+        _judge_one(one, bar, count=count, step=None if value <= alpha else step)
+        for one, value in zip(contenders, adjusted, strict=False)
     )
 
 
@@ -122,14 +131,16 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
         return Judgement(Verdict.PASS)
     # Where kept ability is the weak part, further test examples would not settle it.
     weak = _quality_p(contender) > step
-    further = _need_more_together(contender.evidence.judged, bar, step=step) if weak else None
+    further = _need_more_together(contender.evidence, bar, step=step) if weak else None
     together = f"{count} rungs judged together"
     alone = "the exact test asks for more than the printed interval"
     return Judgement(Verdict.UNDECIDED, together if count > 1 else alone, further)
 
 
-def _need_more_together(judged: Estimate, bar: Bar, *, step: float) -> int | None:
+def _need_more_together(found: Evidence, bar: Bar, *, step: float) -> int | None:
     """Return how many further examples bring the p-value down to `step`, at the present mean."""
+    judged = found.judged
+    step *= found.last_share
     further = need_more(judged, bar.quality, confidence=1.0 - 2.0 * step)
     if further is None or judged.mean is None or judged.method != "wilson":
         return further
@@ -151,7 +162,8 @@ def _judge_quality(found: Evidence, bar: Bar) -> Judgement:
         return _HOLDS
     if judged.high < bar.quality:
         return Judgement(Verdict.FAIL, reason)
-    further = need_more(judged, bar.quality, confidence=bar.confidence)
+    confidence = 1.0 - (1.0 - bar.confidence) * found.last_share
+    further = need_more(judged, bar.quality, confidence=confidence)
     if further is None:
         close = "too close to the bar for any practical number of examples"
         reason = f"{reason}; {close}" if reason else close

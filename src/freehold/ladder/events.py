@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from freehold.core.measure import Climb, RungResult
+from freehold.core.measure import Climb, Estimate, RungResult
 
-Phase = Literal["building", "choosing on dev", "test", "timing alone", "kept ability", "audit"]
+Phase = Literal[
+    "building", "choosing on dev", "test", "timing alone", "kept ability", "audit", "other words"
+]
 
 
 @dataclass(frozen=True)
@@ -32,23 +34,31 @@ class RungStarted:
 
 @dataclass(frozen=True)
 class Progress:
-    """What a piece of work tells the climb: `done` of `total` units of a phase."""
+    """What a piece of work tells the climb: `done` of `total` units of a phase.
+
+    `quality` is the estimate so far of a rung that is raced.
+    """
 
     phase: Phase
     done: int
     total: int
     detail: str = ""
+    quality: Estimate | None = None
 
 
 @dataclass(frozen=True)
 class RungProgress:
-    """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score."""
+    """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score.
+
+    `quality` is the estimate so far, with bounds that hold at every look, where the rung is raced.
+    """
 
     rung: str
     phase: Phase
     done: int
     total: int
     detail: str = ""
+    quality: Estimate | None = None
 
 
 @dataclass(frozen=True)

@@ -232,6 +232,13 @@ def library_versions() -> dict[str, str]:
 
 
 def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
+    budget = task_file.budget
+    if task_file.ladder.stop == "budget" and budget.dollars is None and budget.wall_hours is None:
+        raise ConfigError(
+            "CFG-010",
+            "`ladder.stop: budget` has no budget to stop at",
+            help="set budget.dollars or budget.wall_hours, or stop: first_pass",
+        )
     output = _output(task_file.output, detected)
     metric = task_file.metric or _metric(output, detected)
     return Task(
@@ -247,6 +254,7 @@ def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
         ladder=task_file.ladder,
         kept=task_file.kept,
         budget=task_file.budget,
+        diagnose=task_file.diagnose,
         documents=task_file.data.documents,
         document_column=task_file.data.document_column,
         access=task_file.data.access,

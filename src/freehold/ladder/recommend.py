@@ -146,15 +146,24 @@ def _volume_line(best: RungResult, others: Sequence[RungResult], volume: Volume)
     sums = ", ".join(f"{name} {numbers.money(spent.total_dollars)}" for name, spent in totals)
     monthly = numbers.short_count(volume.requests_per_month)
     line = f"volume: {monthly}/month for {volume.horizon_months:g} months: {sums}"
-    crossings = [
-        (f" with {name}" if len(priced) > 1 else "", requests)
+    is_one = len(priced) == 1
+    return line + "".join(
+        _crossing(
+            best.cost, spent, name=name, named="" if is_one else f" with {name}", volume=volume
+        )
         for name, spent in priced
-        if (requests := break_even(best.cost, spent, volume=volume)) is not None
-    ]
-    if not crossings:
-        return line
-    points = (f"{name} at {_rounded_requests(requests)}" for name, requests in crossings)
-    return f"{line}; break-even" + ",".join(points)
+    )
+
+
+def _crossing(ours: Cost, theirs: Cost, *, name: str, named: str, volume: Volume) -> str:
+    """Say at how many requests over the horizon two rungs cost the same, or that one is cheaper at any."""
+    requests = break_even(ours, theirs, volume=volume)
+    if requests is not None:
+        return f"; break-even{named} at {_rounded_requests(requests)}"
+    if ours.total_dollars == theirs.total_dollars:
+        return ""
+    word = "cheaper" if ours.total_dollars < theirs.total_dollars else "dearer"
+    return f"; {word} than {name} at every volume"
 
 
 def _rounded_requests(requests: float) -> str:

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from freehold.core.candidate import Candidate
+from freehold.core.errors import ConfigError
 from freehold.core.measure import Run
+from freehold.evaluate.scorers import scorer
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.recall import answerer_of
 from freehold.ladder.tools import Models
 from freehold.ladder.tuning import RESULT
+from freehold.ladder.what_if import what_if_table
 from freehold.report.curve import Curves, Series
 from freehold.report.view import ReportView, RungPrompt, build_view
+from freehold.report.what_if_view import WhatIfTable
 from freehold.store.store import Store
 from freehold.train.records import Point, TrainingResult
 
 
-def report_view(outcome: ClimbOutcome, *, store: Store, models: Models) -> ReportView:
-    """Return everything that the report of a finished climb shows."""
-    runs = {
-        result.rung: store.get(result.run_digest, Run)
-        for result in outcome.climb.rungs
-        if result.run_digest
-    }
+def report_view(
+    outcome: ClimbOutcome,
+    *,
+    store: Store,
+    models: Models,
+    root: Path = Path(),
+    settings: tuple[str, ...] = (),
+) -> ReportView:
+    """Return everything that the report of a finished climb shows.
+
+    Args:
+        outcome: the climb, or what it would have been under other settings.
+        store: of the climb.
+        models: opens the models, whose chat templates make the prompts.
+        root: the project folder, where a metric of the user's own is looked for.
+        settings: the flags (`-s bar.quality=0.9`) that differ from the climb's own.
+    """
+    runs = runs_of_climb(outcome, store)
     return build_view(
         outcome.climb,
         outcome.task,
@@ -29,7 +46,30 @@ def report_view(outcome: ClimbOutcome, *, store: Store, models: Models) -> Repor
         runs=runs,
         prompts=exact_prompts(outcome, store=store, models=models),
         curves=_curves(outcome, store),
+    ).model_copy(
+        update={
+            "settings": settings,
+            "what_if": None if settings else _table(outcome, runs, root),
+        }
     )
+
+
+def runs_of_climb(outcome: ClimbOutcome, store: Store) -> dict[str, Run]:
+    """Return the test run of every measured rung of a climb, by rung name."""
+    return {
+        result.rung: store.get(result.run_digest, Run)
+        for result in outcome.climb.rungs
+        if result.run_digest
+    }
+
+
+def _table(outcome: ClimbOutcome, runs: dict[str, Run], root: Path) -> WhatIfTable | None:
+    """Return what the sliders need; None where the user's own metric is no longer there."""
+    try:
+        judge = scorer(outcome.task.metric, outcome.task.output, root=root)
+    except ConfigError:
+        return None
+    return what_if_table(outcome, runs=runs, scorer=judge)
 
 
 def exact_prompts(

@@ -6,6 +6,7 @@ run under way finds the examples that were answered before it was stopped.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,10 +18,11 @@ from freehold.core.candidate import Candidate
 from freehold.core.measure import Estimate, Kept, Result, Run
 from freehold.core.outcome import Failed
 from freehold.core.record import Record, digest_json
-from freehold.core.snapshot import DevSplit, HeldOutSplit
+from freehold.core.snapshot import DevSplit, Example, HeldOutSplit, TestSplit
 from freehold.evaluate.probes import ProbeResult, kept, measure_probes, probe_items
 from freehold.evaluate.runner import Journal, Meter, run_candidate
 from freehold.evaluate.scorers import Scorer
+from freehold.ladder import race
 from freehold.ladder.events import Phase, Progress
 from freehold.ladder.rung import Answerer, Rung, SkippedError, Variant
 from freehold.ladder.tools import Standing, Tools
@@ -172,8 +174,7 @@ class Workshop:
     ) -> Run:
         """Return the run of a candidate on a split; examples answered before are not asked again."""
         store = self.tools.store
-        metric = self.tools.task.metric.to_json()
-        key = self._key("run", [candidate.digest, split.digest, metric])
+        key = self._run_key(candidate, split)
         found = store.recall(key, Run)
         is_whole = found is not None and len(found.results) == len(split)
         if found is not None and is_whole and not (self.retry_failed and found.failures):
@@ -205,6 +206,66 @@ class Workshop:
         )
         store.remember(key, finished)
         return finished
+
+    def race(
+        self,
+        candidate: Candidate,
+        answerer: Answerer,
+        test: TestSplit,
+        *,
+        order: Sequence[Example],
+        on_look: Callable[[Run], str | None],
+    ) -> Run:
+        """Return the run of a candidate on as many examples of `order` as it takes.
+
+        After each batch `on_look` is given the run so far, and returns why to stop, or None. Answers
+        that are known from an earlier run are taken as they are, but looked at in the same batches, so
+        that a race that goes on after a kill ends where it would have ended. The latency is of the
+        first batch.
+        """
+        key = self._run_key(candidate, test)
+        known = {result.example_id: result for result in self._known_results(key)}
+        memory = MemoryWatch()
+        steps = _RaceSteps(self.tools.on_progress, len(order), candidate_name(candidate))
+
+        def on_result(result: Result) -> None:
+            self.tools.store.ledger.keep_result(key, result.example_id, result.model_dump_json())
+            steps.take(is_timing=result.example_id in known)
+            known[result.example_id] = result
+            memory.look()
+
+        timed: Run | None = None
+        because: str | None = None
+        while True:
+            count = race.after_next_batch(steps.before, len(order))
+            part = tuple(order[:count])
+            steps.begin(sum(example.id in known for example in part))
+            found = run_candidate(
+                candidate.digest,
+                test.model_copy(update={"examples": part}),
+                answerer,
+                scorer=self.scorer,
+                journal=Journal(known=tuple(known.values()), on_result=on_result),
+                meter=Meter(
+                    clock=self.tools.clock,
+                    peak_memory_mib=memory.look,
+                    latency_examples=LATENCY_EXAMPLES if timed is None else 0,
+                ),
+                versions={"freehold": __version__},
+            )
+            timed = timed or found
+            found = found.model_copy(
+                update={
+                    "split_digest": test.digest,
+                    "seconds_p50": timed.seconds_p50,
+                    "seconds_p95": timed.seconds_p95,
+                }
+            )
+            steps.before = count
+            because = on_look(found)
+            if because is not None:
+                text = race.stop_text(because, evaluated=count, planned=len(order))
+                return found.model_copy(update={"stopped_because": text})
 
     def dev_scores(self, answerer: Answerer) -> dict[str, float]:
         """Return the scores of something under construction on a part of dev, by example id.
@@ -274,8 +335,38 @@ class Workshop:
             )
         return Meter(clock=self.tools.clock, latency_examples=0)
 
+    def _run_key(self, candidate: Candidate, split: HeldOutSplit) -> str:
+        metric = self.tools.task.metric.to_json()
+        return self._key("run", [candidate.digest, split.digest, metric])
+
     def _key(self, kind: str, parts: list[JsonValue]) -> str:
         return digest_json(kind, [__version__, *parts])
+
+
+@dataclass
+class _RaceSteps:
+    """How far a race is, told as progress: `before` examples in the batches that are over."""
+
+    on_progress: Callable[[Progress], None]
+    total: int
+    detail: str
+    before: int = 0
+    _done: int = 0
+    _alone: int = 0
+
+    def begin(self, known: int) -> None:
+        """Take that `known` examples of the batch and those before it are answered already."""
+        self._done = known
+
+    def take(self, *, is_timing: bool) -> None:
+        """Tell of one more answer: of a new example, or of one that is timed alone."""
+        if is_timing:
+            self._alone += 1
+            alone = min(LATENCY_EXAMPLES, self.total)
+            self.on_progress(Progress("timing alone", min(self._alone, alone), alone))
+            return
+        self._done += 1
+        self.on_progress(Progress("test", self._done, self.total, self.detail))
 
 
 def untouched(items: int) -> Kept:

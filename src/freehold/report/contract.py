@@ -68,6 +68,11 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "verdict": result.verdict.value,
         "need_more": result.need_more,
         **({"documents": figures_json(result.documents)} if result.documents else {}),
+        "total_dollars": result.cost.total_dollars if result.cost else None,
+        "causes": dict(result.causes),
+        "slices": [
+            {"slice": name, "quality": _estimate(value)} for name, value in result.slices.items()
+        ],
     }
 
 
@@ -173,6 +178,12 @@ _RUNG: JsonValue = {
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "need_more": {"type": ["integer", "null"], "minimum": 1},
             "documents": DOCUMENTS,
+            "total_dollars": _NUMBER_OR_NULL,
+            "causes": {"type": "object", "additionalProperties": _COUNT},
+            "slices": {
+                "type": "array",
+                "items": _object({"slice": _TEXT, "quality": _QUALITY}),
+            },
         },
         optional=("documents",),
     ),
@@ -230,6 +241,11 @@ CLIMB_SCHEMA: Mapping[str, JsonValue] = {
                 )
             ),
             "report": _TEXT_OR_NULL,
-        }
+            "what_if": {
+                "type": "object",
+                "additionalProperties": _object({"was": True, "now": True}),
+            },
+        },
+        optional=("what_if",),
     ),
 }

@@ -132,6 +132,48 @@ def confusion_text(result: RungResult) -> str:
     return f"{clip(one, _LABEL_LENGTH)}{arrow}{clip(other, _LABEL_LENGTH)} {forth + back}"
 
 
+def confusion_pairs(result: RungResult, *, most: int = 3) -> str:
+    """Return the most frequent confusions of a rung, `billing→refunds 12`, most frequent first."""
+    return ", ".join(
+        f"{clip(wanted, _LABEL_LENGTH)}→{clip(answered, _LABEL_LENGTH)} {numbers.count(times)}"
+        for wanted, answered, times in result.confusions[:most]
+    )
+
+
+def stability_text(result: RungResult) -> str:
+    """Return what asking again in other words showed; `` where nothing was asked again."""
+    found = result.stability
+    if found is None:
+        return ""
+    wrong = f"{numbers.count(len(found.unstable))} of {numbers.count(found.wrong)} wrong"
+    part = f" (of {numbers.count(found.wrong_in_all)})" if found.wrong < found.wrong_in_all else ""
+    right = (
+        f", {numbers.count(found.right_changed)} of {numbers.count(found.right)} right"
+        if found.right
+        else ""
+    )
+    return f"{wrong}{part}{right} answers change"
+
+
+def cause_changes(result: RungResult, before: RungResult | None) -> str:
+    """Return how the causes moved since the rung before, `format 84 → 0`, the largest change first.
+
+    `` where there is none before, or where the two did not answer equally many examples.
+    """
+    if before is None or before.evaluated != result.evaluated:
+        return ""
+    moved = {
+        cause: (before.causes.get(cause, 0), result.causes.get(cause, 0))
+        for cause in before.causes.keys() | result.causes.keys()
+    }
+    ordered = sorted(moved.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0]))
+    return ", ".join(
+        f"{cause.replace('_', ' ')} {numbers.count(was)} → {numbers.count(now)}"
+        for cause, (was, now) in ordered
+        if was != now
+    )
+
+
 def weakest_slice(result: RungResult) -> tuple[str, Estimate] | None:
     """Return the slice with the lowest mean, of those large enough to judge; else of all of them."""
     scored = {name: e for name, e in result.slices.items() if e.mean is not None}

@@ -1,4 +1,7 @@
-"""The report of a climb: one HTML file under 1 MB that opens from a disk, without network or scripts."""
+"""The report of a climb: one HTML file under 1 MB that opens from a disk, without network.
+
+It is whole without scripts; where they run, the sliders of the what-if part come to life.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from freehold.report.page import Section, contents, figure, page, pairs, paragra
 from freehold.report.scatter import scatter
 from freehold.report.theme import VERDICT_CLASSES
 from freehold.report.view import ReportView
+from freehold.report.what_if import script, what_if_section
 
 MOST_BYTES = 1_000_000
 """A report is smaller than this; examples and prompts are shortened until it is."""
@@ -62,12 +66,14 @@ def _document(view: ReportView, limits: Limits) -> str:
         top=_top(view),
         sections=[*opening, *sections],
         foot=_foot(view),
+        script=script() if view.what_if is not None else "",
     )
 
 
 def _sections(view: ReportView, limits: Limits) -> list[Section]:
     return [
         _table_section(view),
+        what_if_section(view),
         _scatter_section(view),
         _differences_section(view),
         _causes_section(view),
@@ -115,10 +121,11 @@ def _top(view: ReportView) -> Markup:
         f"metric {task.metric.primary}",
         f"bar: {findings.bar_text(task.bar)}",
     ]
+    what_if = f" · what if: {' '.join(view.settings)}" if view.settings else ""
     return element(
         "header",
         {"class": "top"},
-        paragraph(f"Freehold · climb {view.climb_id}", kind="eyebrow"),
+        paragraph(f"Freehold · climb {view.climb_id}{what_if}", kind="eyebrow"),
         element("h1", {}, element("bdi", {}, climb.task)),
         paragraph(" · ".join(facts), kind="eyebrow"),
     )
@@ -250,13 +257,33 @@ def _causes_section(view: ReportView) -> Section:
     if not any(result.causes for result in view.climb.rungs):
         return Section("causes", "Why answers are wrong", "", Markup())
     drawn = _both(lambda width, name: causes_by_rung(view.climb, width=width, name=name))("causes")
-    shown = findings.subject(view.climb)
-    pair = findings.confusion_text(shown) if shown else ""
-    note = (
-        paragraph(f"Most confused by {shown.rung}: {pair}.", kind="note") if shown and pair else ""
+    lead = (
+        "Every wrong answer has a cause that code could establish; no model judged it. Confused is an"
+        " answer of the right form that is wrong; unstable one that changes when the same is asked in"
+        " other words."
     )
-    lead = "Every wrong answer has a cause that code could establish; no model judged it."
-    return Section("causes", "Why answers are wrong", lead, join([drawn, note]))
+    return Section(
+        "causes", "Why answers are wrong", lead, join([drawn, _causes_table(view.climb)])
+    )
+
+
+def _causes_table(climb: Climb) -> Markup:
+    """Return by rung what moved since the one before, what is confused, and what is unstable."""
+    rows: list[tuple[str, ...]] = []
+    before: RungResult | None = None
+    for result in findings.measured(climb):
+        rows.append(
+            (
+                result.rung,
+                findings.cause_changes(result, before) or numbers.UNKNOWN,
+                findings.confusion_pairs(result) or numbers.UNKNOWN,
+                findings.stability_text(result) or numbers.UNKNOWN,
+            )
+        )
+        before = result
+    headings = ("rung", "against the rung before", "confused, wanted→answered", "in other words")
+    best = next((i for i, row in enumerate(rows) if row[0] == climb.recommended), None)
+    return table(headings, rows, best=best, name="causes-table")
 
 
 def _slices_section(view: ReportView) -> Section:
@@ -434,7 +461,8 @@ def _made(view: ReportView) -> Markup:
     ]
     headings = ("rung", "variant", "tried on dev", "build", "median", "memory", "candidate")
     drawn = table(headings, rows, right=(3, 4, 5), name="made-table")
-    again = element("code", {"class": "copy"}, f"freehold report {view.climb_id}")
+    command = " ".join(["freehold report", view.climb_id, *view.settings])
+    again = element("code", {"class": "copy"}, command)
     return join([pairs(facts), drawn, element("h3", {}, "As a command"), again])
 
 
@@ -496,5 +524,6 @@ def _foot(view: ReportView) -> Markup:
     return element(
         "footer",
         {},
-        f"Made by Freehold {version} on your machine. This file loads nothing and runs nothing.",
+        f"Made by Freehold {version} on your machine. This file loads nothing"
+        + ("; its one script works the sliders." if view.what_if else " and runs nothing."),
     )

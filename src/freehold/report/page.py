@@ -1,7 +1,9 @@
-"""The skeleton and the style of a page that stands on its own: no script, no request, any theme."""
+"""The skeleton and the style of a page that stands on its own: no request, any theme, one script or none."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -68,6 +70,16 @@ details>.inside{padding:2px 2px 16px 18px}
 .preview{color:var(--muted);font-size:14px}
 dl.plain{display:grid;grid-template-columns:max-content 1fr;gap:4px 18px;margin:0;font-size:14px}
 dl.plain dt{color:var(--muted)}dl.plain dd{margin:0;font-variant-numeric:tabular-nums}
+.what-if .sliders{display:grid;grid-template-columns:repeat(2,1fr);gap:14px 28px;margin:0 0 16px}
+.what-if .sliders>div{display:grid;grid-template-columns:1fr max-content;gap:2px 10px}
+.what-if label{color:var(--muted);font-size:14px}
+.what-if output{font-weight:600;font-size:14px;font-variant-numeric:tabular-nums}
+.what-if input{grid-column:1/-1;width:100%;margin:2px 0;accent-color:var(--accent);height:24px}
+.what-if input:focus-visible,button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
+.what-if .said{font-size:17px;font-weight:600;margin:0 0 4px}
+.what-if table{margin:0 0 8px}
+.what-if button{font:inherit;font-size:14px;margin:12px 0 0;padding:7px 14px;color:var(--text);
+background:var(--card);border:1px solid var(--line);border-radius:8px;cursor:pointer}
 ins{background:var(--added);text-decoration:none;border-radius:3px;padding:0 2px}
 del{background:var(--removed);border-radius:3px;padding:0 2px}
 footer{max-width:960px;margin:24px auto 48px;padding:0 24px;color:var(--muted);font-size:14px}
@@ -75,6 +87,7 @@ footer{max-width:960px;margin:24px auto 48px;padding:0 24px;color:var(--muted);f
 main,header.top,footer{padding-left:14px;padding-right:14px}header.top{padding-top:24px}
 .card{padding:16px 14px;border-radius:10px}h1{font-size:25px}.answer .headline{font-size:18px}
 .wide{display:none}.narrow{display:block}
+.what-if .sliders{grid-template-columns:1fr}
 .why,dl.plain{grid-template-columns:1fr;gap:0}.why dd,dl.plain dd{margin:0 0 8px}
 details>.inside{padding-left:2px}.facts{grid-template-columns:repeat(2,1fr)}}
 @media print{body{background:#fff;font-size:11pt}.card{border:0;padding:0;margin:14pt 0;
@@ -102,11 +115,17 @@ def page(
     sections: Sequence[Section],
     foot: Markup,
     refresh_seconds: int | None = None,
+    script: str = "",
 ) -> str:
-    """Return a whole HTML document that loads nothing and runs nothing.
+    """Return a whole HTML document that loads nothing, and runs nothing but `script`.
 
-    With `refresh_seconds` the browser reads the same file again after that time.
+    With `refresh_seconds` the browser reads the same file again after that time. The policy names the
+    digest of `script`, so that no other script runs.
     """
+    policy = POLICY
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy = f"{POLICY}; script-src 'sha256-{digest}'"
     again = (
         element("meta", {"http-equiv": "refresh", "content": str(refresh_seconds)})
         if refresh_seconds
@@ -116,7 +135,7 @@ def page(
         "head",
         {},
         element("meta", {"charset": "utf-8"}),
-        element("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
+        element("meta", {"http-equiv": "Content-Security-Policy", "content": policy}),
         element("meta", {"name": "viewport", "content": "width=device-width,initial-scale=1"}),
         element("meta", {"name": "referrer", "content": "no-referrer"}),
         again,
@@ -129,6 +148,7 @@ def page(
         top,
         element("main", {}, *(_section(section) for section in sections)),
         foot,
+        Markup(f"<script>{script}</script>") if script else Markup(),
     )
     return "<!doctype html>\n" + element("html", {"lang": "en"}, head, body) + "\n"
 

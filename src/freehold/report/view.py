@@ -18,6 +18,7 @@ from freehold.core.snapshot import Example, Snapshot, Source
 from freehold.core.task import Task
 from freehold.report import findings
 from freehold.report.curve import Curves
+from freehold.report.what_if_view import WhatIfTable
 
 MOST_EXAMPLES = 200
 RIGHT = 0.5
@@ -84,7 +85,10 @@ class RungPrompt(Record):
 
 
 class ReportView(Record):
-    """Everything that a report of one climb shows."""
+    """Everything that a report of one climb shows.
+
+    `settings` are the flags that make it a what-if; `what_if` is what the sliders work on.
+    """
 
     climb_id: str
     climb: Climb
@@ -95,6 +99,8 @@ class ReportView(Record):
     examples_left_out: int = 0
     compared_with: str | None = None
     curves: tuple[Curves, ...] = ()
+    settings: tuple[str, ...] = ()
+    what_if: WhatIfTable | None = None
 
 
 def build_view(

@@ -28,7 +28,7 @@ from freehold.report import numbers
 from freehold.report.contract import CLIMB_SCHEMA
 from freehold.report.data_show import look_lines
 from freehold.report.intake import check_heading, plan_table, snapshot_lines
-from freehold.report.lines import labelled, line, render, spread
+from freehold.report.lines import Line, Look, labelled, line, render, spread
 from freehold.report.problems import warning_lines
 
 if TYPE_CHECKING:
@@ -141,7 +141,11 @@ def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
 
 def _show(session: Session, checked: Checked, *, name: str) -> None:
     prepared, plan, surveys = checked.prepared, checked.plan, checked.surveys
-    reason = reason_of(prepared.task)
+    reason = reason_of(
+        prepared.task,
+        prepared.snapshot.train.examples,
+        [passage.text for passage in prepared.passages],
+    )
     console = session.console
     if console.is_json:
         shape = _shape(checked, reason)
@@ -158,12 +162,7 @@ def _show(session: Session, checked: Checked, *, name: str) -> None:
     seen = {name: seen.lines for name, seen in checked.looks.items()}
     if any(seen.values()):
         console.data(look_lines(seen, **console.drawn))
-    treated = ", ".join(reason.treated_by) or "no rung of this ladder"
-    rows = [
-        *labelled("reason", f"{reason.seen} → {', '.join(reason.symptoms)}", look=look, indent=0),
-        *labelled("", f"treated by: {treated}", look=look, indent=0),
-        line(_machine(prepared)),
-    ]
+    rows = [*_reason_lines(reason, look), line(_machine(prepared))]
     console.data(render(rows, look))
     if plan is not None:
         console.data(plan_table(plan, **console.drawn))
@@ -172,6 +171,19 @@ def _show(session: Session, checked: Checked, *, name: str) -> None:
         command += f" -s data.sample={surveys.sample}"
     more = "" if plan is not None else "freehold check --plan estimates time and cost"
     console.data(render(spread(line(f"next     {command}"), line(more), look.width), look))
+
+
+def _reason_lines(reason: Reason, look: Look) -> list[Line]:
+    """Return the symptoms with what they rest on, what treats them, and what would not help."""
+    rows = labelled("reason", ", ".join(reason.symptoms) or "no symptom", look=look, indent=0)
+    for sign in reason.signs:
+        mark = "✓" if sign.is_shown else "–"
+        rows.extend(labelled("", f"{mark} {sign.symptom}: {sign.text}", look=look, indent=0))
+    treated = ", ".join(reason.treated_by) or "no rung of this ladder"
+    rows.extend(labelled("", f"treated by: {treated}", look=look, indent=0))
+    for words in reason.would_not_help:
+        rows.extend(labelled("", f"no help from {words}", look=look, indent=0))
+    return rows
 
 
 def _machine(prepared: Prepared) -> str:
@@ -210,6 +222,18 @@ def _shape(checked: Checked, reason: Reason) -> dict[str, JsonValue]:
         },
         "symptoms": list(reason.symptoms),
         "treated_by": list(reason.treated_by),
+        "reason": {
+            "signs": [
+                {
+                    "symptom": sign.symptom,
+                    "shown": sign.is_shown,
+                    "text": sign.text,
+                    "figures": dict(sign.figures),
+                }
+                for sign in reason.signs
+            ],
+            "would_not_help": list(reason.would_not_help),
+        },
         "settles_beyond_points": points,
         "plan": None if plan is None else [_planned(row) for row in plan],
     }

@@ -16,10 +16,11 @@ from freehold.core.outcome import Scored
 from freehold.core.snapshot import Example
 from freehold.core.task import TextOutput
 from freehold.report import findings
-from freehold.report.compare import Change, Comparison, Side, comparison
+from freehold.report.compare import Change, Comparison, Side, SliceChange, comparison
 from freehold.report.view import RIGHT
 
 if TYPE_CHECKING:
+    from freehold.evaluate.scorers import Scorer
     from freehold.ladder.climb import ClimbOutcome
     from freehold.store.store import Store
 
@@ -71,11 +72,12 @@ def compare_climbs(
     renamed = _renamed(second, after, before)
     ids = {example.id for example in examples}
     ours, theirs = _only(first, ids), _only(renamed, ids)
+    judge = scorer(after.task.metric, after.task.output, root=session.project)
     difference = compare(
         ours,
         theirs,
         examples,
-        scorer=scorer(after.task.metric, after.task.output, root=session.project),
+        scorer=judge,
         confidence=after.task.bar.confidence,
         rng=np.random.default_rng(after.snapshot.seed),
     )
@@ -89,6 +91,7 @@ def compare_climbs(
         difference=difference,
         fixed=fixed,
         broken=broken,
+        worst_slice=_worst_slice(ours, theirs, after=after, scorer=judge),
         following=f"freehold report {after.climb_id} --open",
     )
 
@@ -122,6 +125,26 @@ def _only(run: Run, ids: set[str]) -> Run:
     return run.model_copy(update={"results": results})
 
 
+def _worst_slice(
+    ours: Run, theirs: Run, *, after: ClimbOutcome, scorer: Scorer
+) -> SliceChange | None:
+    """Return the slice that lost most, of those large enough to judge; of all where none is; else None.
+
+    For a metric that is no mean of examples there is none: a slice need not hold every label.
+    """
+    if scorer.aggregate != "mean":
+        return None
+    first, second = ours.scores, theirs.scores
+    found: list[SliceChange] = []
+    for name, ids in after.climb.slice_members.items():
+        shared = [one for one in ids if one in first and one in second]
+        if shared:
+            lost = sum(first[one] - second[one] for one in shared) / len(shared)
+            found.append(SliceChange(name=name, difference=lost, n=len(shared)))
+    large = [one for one in found if one.n >= findings.FEW] or found
+    return min(large, key=lambda one: (one.difference, one.name), default=None)
+
+
 def _changes(
     ours: Run, theirs: Run, *, examples: Sequence[Example], after: ClimbOutcome
 ) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
@@ -153,7 +176,7 @@ def _is_right(result: Result) -> bool | None:
 
 
 def _shape(compared: Comparison) -> dict[str, JsonValue]:
-    difference = compared.difference
+    difference, worst = compared.difference, compared.worst_slice
     return {
         "after": compared.after.to_json(),
         "before": compared.before.to_json(),
@@ -166,4 +189,5 @@ def _shape(compared: Comparison) -> dict[str, JsonValue]:
         },
         "fixed": [change.example_id for change in compared.fixed],
         "broken": [change.example_id for change in compared.broken],
+        "worst_slice": None if worst is None else worst.to_json(),
     }

@@ -26,10 +26,11 @@ from freehold.report.lines import Line, Span, labelled, line, render
 from freehold.report.live import paused
 
 if TYPE_CHECKING:
+    from freehold.ladder.climb import ClimbOutcome
     from freehold.ladder.tools import Models
     from freehold.store.store import Store
 
-CANDIDATE = re.compile(r"(c\d+|@last)(?:/([a-z_]+))?")
+CANDIDATE = re.compile(r"(c\d+|@last)(?:/([a-z_+]+))?")
 OK = 0
 TOO_MANY_FAILED = 3
 INTERRUPTED = 130
@@ -102,7 +103,7 @@ def _subject(session: Session, store: Store) -> Subject:
         task=last.task.model_copy(update=base),
         snapshot=last.snapshot,
         root=session.project,
-        slice_members={},
+        slice_members=_slices(last),
     )
 
 
@@ -123,10 +124,14 @@ def _candidate(session: Session, store: Store, *, climb_id: str, rung: str | Non
         task=outcome.task,
         snapshot=outcome.snapshot,
         root=session.project,
-        slice_members={},
+        slice_members=_slices(outcome),
         candidate=candidate_of(store, outcome, chosen),
         kept=outcome.climb.rung(chosen).kept,
     )
+
+
+def _slices(outcome: ClimbOutcome) -> dict[str, frozenset[str]]:
+    return {name: frozenset(ids) for name, ids in outcome.climb.slice_members.items()}
 
 
 def _limited(subject: Subject, limit: int | None) -> Subject:
@@ -245,7 +250,7 @@ def _drawing(session: Session, name: str, *, subject: Subject, measured: Measure
         if text:
             lines.extend(labelled(label, text, look=look))
     for slice_name, value in measured.slices.items():
-        lines.extend(labelled(slice_name, numbers.estimate_n(value), look=look))
+        lines.extend(labelled("slice", findings.slice_text(slice_name, value), look=look))
     climb_id = subject.name.split("/")[0] if subject.candidate is not None else "c1"
     if subject.candidate is not None:
         lines.append(line(f'next     freehold eval {climb_id} -i "TEXT"'))

@@ -33,13 +33,30 @@ def run(session: Session) -> int:
     from freehold.ladder.recall import finished_climb
 
     if is_training(session.invocation.argument):
+        if session.invocation.has("set"):
+            raise UsageError(
+                "USE-011",
+                f"`-s` judges a climb again, and {session.invocation.argument} is a training",
+                help="freehold report @last -s bar.quality=0.9",
+            )
         from freehold.cli.verbs.train import show_training
 
         return show_training(session, str(session.invocation.argument))
     name = session.invocation.argument or LAST
     against = session.invocation.text("against")
+    is_what_if = session.invocation.has("set")
+    if is_what_if and against is not None:
+        raise UsageError(
+            "USE-011",
+            "`-s` judges one climb again, and `--against` compares two as they were judged",
+            help=f"freehold report {name} --against {against}",
+        )
     with open_store(session) as store:
         outcome = finished_climb(store, name)
+        if is_what_if:
+            from freehold.cli.verbs.what_if import show_what_if
+
+            return show_what_if(session, outcome, store=store)
         if against is not None:
             from freehold.cli.verbs.compare import show_difference
 
