@@ -121,3 +121,13 @@ def test_the_schema_for_editors_knows_the_short_forms() -> None:
     properties = task_schema()["properties"]
     assert isinstance(properties, dict)
     assert {"task", "data", "model", "metric", "bar", "ladder"} <= set(properties)
+
+
+def test_a_bar_and_a_volume_may_be_one_number() -> None:
+    found = parse_task_file("task: t\ndata: d.jsonl\nbar: 0.85\nvolume: 200000\n")
+    assert (found.bar.quality, found.bar.kept) == (0.85, 0.97)
+    assert found.volume.requests_per_month == 200_000
+    with pytest.raises(ConfigError) as caught:
+        parse_task_file("task: t\ndata: d.jsonl\nbar: 85\n")
+    where = caught.value.problems[0].where
+    assert where is not None and where.line == 3

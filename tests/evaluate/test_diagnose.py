@@ -10,7 +10,14 @@ from freehold.core.outcome import Cause, Failed, Outcome, Scored
 from freehold.core.sections import MetricSpec
 from freehold.core.snapshot import Example
 from freehold.core.task import LabelOutput
-from freehold.evaluate.diagnose import causes, column_slices, confusions, slices, worst_slice
+from freehold.evaluate.diagnose import (
+    causes,
+    column_slices,
+    confusions,
+    slices,
+    with_unstable,
+    worst_slice,
+)
 from freehold.evaluate.scorers import scorer
 from freehold.evaluate.statistics import wilson
 
@@ -88,3 +95,13 @@ def test_the_weakest_slice_is_one_that_is_large_enough_to_judge() -> None:
     assert worst_slice(estimates) == "weak"
     assert worst_slice({"few": estimates["few"]}) is None
     assert worst_slice({"few": estimates["few"]}, few=1) == "few"
+
+
+def test_an_unstable_answer_leaves_the_confused_ones_and_keeps_its_score() -> None:
+    pairs = [result(0, "a", "b"), result(1, "a", "b"), result(2, "b", "b")]
+    examples = [example for example, _ in pairs]
+    told = with_unstable([one for _, one in pairs], {"e0"})
+    assert causes(told) == {"confused": 1, "unstable": 1}
+    assert confusions(told, examples) == (("a", "b", 1),)
+    scores = [one.outcome.score for one in told if isinstance(one.outcome, Scored)]
+    assert scores == [0.0, 0.0, 1.0]

@@ -11,9 +11,10 @@ from freehold.core.measure import Climb, Run, Stability
 from freehold.core.message import Message
 from freehold.core.snapshot import Example
 from freehold.core.taskfile import parse_task_file
-from freehold.evaluate.rewordings import GREETING, REWORDINGS, reworded
+from freehold.evaluate.rewordings import GREETING, REWORDINGS, reworded, row_id
 from freehold.ladder.climb import climb
 from freehold.ladder.prepare import prepare
+from freehold.ladder.sweep import Gone, Sweep
 from freehold.ladder.tools import Models
 from freehold.models.scripted import ScriptedModel
 from freehold.store.store import Store
@@ -120,3 +121,12 @@ def test_what_has_no_letters_or_lines_of_its_own_is_left_whole() -> None:
     assert REWORDINGS["case"]("USB stick") == "USB stick"
     assert REWORDINGS["spacing"]("a\tb\nc") == "a\tb\nc"
     assert Stability(wordings=2, wrong=1, wrong_in_all=1).unstable == ()
+
+
+def test_a_row_that_is_forgotten_is_forgotten_in_other_words_too(tmp_path: Path) -> None:
+    with Store.open(tmp_path, clock=at_noon) as store:
+        for name in ("e7", "e7~case", "e8~case"):
+            store.ledger.keep_result("a run", name, "{}")
+        Sweep(store, tmp_path, Gone(ids=frozenset({"e7"}))).run(lambda _step: None)
+        assert set(store.ledger.results("a run")) == {"e8~case"}
+    assert [row_id(name) for name in ("e7", "e7~case", "a~b")] == ["e7", "e7", "a~b"]

@@ -47,13 +47,13 @@ def often_right(messages: Sequence[Message]) -> str:
     return "red" if question.endswith(("7)", "3)")) else truth(messages)
 
 
-def prepared(root: Path, *, bar: float = 0.5, more: str = "") -> Prepared:
+def prepared(root: Path, *, bar: float = 0.5, ladder: str = RUNGS, more: str = "") -> Prepared:
     data = root / "colours.jsonl"
     if not data.exists():
         data.write_text("".join(json.dumps(row) + "\n" for row in colour_rows(400)))
     text = (
         f"task: colours\ndata: {{examples: colours.jsonl, split: {{test: 120, dev: 20, audit: 60}}}}\n"
-        f"bar: {{quality: {bar}}}\nladder: {{{RUNGS}}}\n{more}"
+        f"bar: {{quality: {bar}}}\nladder: {{{ladder}}}\n{more}"
     )
     return prepare(parse_task_file(text), root=root)
 
@@ -214,6 +214,26 @@ def test_the_table_of_the_page_holds_the_verdicts_of_what_if_at_every_bar(
         ordered = [list("PUF").index(letter) for letter in rung.verdicts]
         assert ordered == sorted(ordered)
     assert table.cheapest[0].low == 0 and table.cheapest[-1].high is None
+
+
+def test_a_raced_climb_is_judged_by_what_holds_at_every_look(tmp_path: Path) -> None:
+    more = RUNGS.replace("rungs:", "stop: first_pass, rungs:")
+    task = prepared(tmp_path, ladder=more)
+    raced = climbed(tmp_path, task)
+    assert raced.climb.rungs[0].planned == 120
+    same = asked(tmp_path, raced, bar__quality=0.5).outcome.climb
+    assert same.rungs == raced.climb.rungs
+    assert same.recommended == raced.climb.recommended
+    higher = asked(tmp_path, raced, bar__quality=0.9).outcome.climb
+    assert {r.verdict for r in higher.rungs if r.state == "measured"} <= {
+        Verdict.UNDECIDED,
+        Verdict.FAIL,
+    }
+    left_out = [r.rung for r in raced.climb.rungs if r.state == "skipped"]
+    assert left_out and any(
+        line.startswith(f"unmeasured: {', '.join(left_out)}; freehold climb -s bar.quality=0.9")
+        for line in higher.why
+    )
 
 
 # The page ----------------------------------------------------------------------------------------

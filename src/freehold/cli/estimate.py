@@ -216,8 +216,16 @@ def _needs(rung: Rung, tools: Tools, prepared: Prepared) -> _Needs:
     built = rung.build(longest, tools, lambda _: {})
     answerer = rung.load({**longest.spec, **built.spec}, built.files, tools)
     each = _seconds_each(answerer.answer, _sample(prepared))
-    asked = len(snapshot.test) + len(snapshot.dev) * (len(variants) if len(variants) > 1 else 0)
+    asked = _tested(prepared) + len(snapshot.dev) * (len(variants) if len(variants) > 1 else 0)
     return _Needs(each * asked, _resident_gib())
+
+
+def _tested(prepared: Prepared) -> int:
+    """Return how often a rung is asked to be judged: the test, and some of it again in other words."""
+    from freehold.ladder.stability import WORDINGS
+
+    test = len(prepared.snapshot.test)
+    return test + WORDINGS * min(prepared.task.diagnose.unstable, test)
 
 
 def _answering_needs(name: RungName, prepared: Prepared, ground: _Ground) -> _Needs:
@@ -237,7 +245,7 @@ def _answering_needs(name: RungName, prepared: Prepared, ground: _Ground) -> _Ne
         count * min(ground.row_tokens * (1 + k), most)
         for k, count in zip(shots, [len(snapshot.dev)] * len(shots), strict=True)
     )
-    tokens += len(snapshot.test) * min(ground.row_tokens * (1 + shots[-1]), most)
+    tokens += _tested(prepared) * min(ground.row_tokens * (1 + shots[-1]), most)
     seconds = ground.reading_seconds(tokens)
     memory = weight_bytes(ground.parameters, ground.machine) / GIB
     return _Needs(seconds, memory, _watt_hours(seconds, ground.machine))
@@ -251,7 +259,7 @@ def _training_needs(name: RungName, prepared: Prepared, ground: _Ground) -> _Nee
     outline, note = _trained_outline(spec, ground), _condition(spec)
     sizes = _sizes(name, prepared, ground)
     plan = plan_training(outline.config, spec, sizes, machine=ground.machine)
-    questions = len(prepared.snapshot.test) + len(prepared.snapshot.dev)
+    questions = _tested(prepared) + len(prepared.snapshot.dev)
     asking = ground.reading_seconds(questions * ground.row_tokens)
     if plan.memory_bytes > ground.machine.usable_bytes:
         fit = nearest_fit(outline.config, spec, sizes, machine=ground.machine)

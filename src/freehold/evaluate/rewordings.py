@@ -62,3 +62,9 @@ def reworded(example: Example, *, count: int = 2) -> tuple[Example, ...]:
         if text.strip() and text != example.input and text not in found:
             found[text] = example.model_copy(update={"id": f"{example.id}~{name}", "input": text})
     return tuple(found.values())[:count]
+
+
+def row_id(example_id: str) -> str:
+    """Return the id of the example that a rewording was made of; of any other example its own."""
+    own, tilde, name = example_id.rpartition("~")
+    return own if tilde and name in REWORDINGS else example_id

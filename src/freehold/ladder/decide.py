@@ -126,7 +126,8 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
         if missed:
             reasons = "; ".join(part.reason for part in missed if part.reason)
             # The quality part alone counts test examples.
-            return Judgement(wanted, reasons or None, parts[0].need_more)
+            further = _further(parts[0], contender, bar, step=step)
+            return Judgement(wanted, reasons or None, further)
     if step is None:
         return Judgement(Verdict.PASS)
     # Where kept ability is the weak part, further test examples would not settle it.
@@ -135,6 +136,15 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
     together = f"{count} rungs judged together"
     alone = "the exact test asks for more than the printed interval"
     return Judgement(Verdict.UNDECIDED, together if count > 1 else alone, further)
+
+
+def _further(part: Judgement, contender: Contender, bar: Bar, *, step: float | None) -> int | None:
+    """Return how many further examples settle quality: its own interval, and all rungs together."""
+    mean = contender.evidence.judged.mean
+    if part.need_more is None or step is None or mean is None or mean < bar.quality:
+        return part.need_more
+    together = _need_more_together(contender.evidence, bar, step=step)
+    return None if together is None else max(part.need_more, together)
 
 
 def _need_more_together(found: Evidence, bar: Bar, *, step: float) -> int | None:

@@ -21,9 +21,10 @@ import zstandard
 from pydantic import JsonValue, ValidationError
 
 from freehold.core.candidate import Candidate
-from freehold.core.measure import Result, Run
+from freehold.core.measure import Run
 from freehold.data.erase import folded, readings_of, texts_of_example
 from freehold.data.people import visible_files
+from freehold.evaluate.rewordings import row_id
 from freehold.ladder.adopt import candidates_of
 from freehold.ladder.domains import BufferRow
 from freehold.ladder.rungs import RUNGS
@@ -126,7 +127,7 @@ class Sweep:
     # Results and records ---------------------------------------------------------------------
 
     def _is_result_gone(self, example: str, body: str) -> bool:
-        return example in self.gone.ids or self.gone.is_in(f"{example}\n{body}".encode())
+        return self._is_of_row(example) or self.gone.is_in(f"{example}\n{body}".encode())
 
     def _records(self, on_step: OnStep) -> int:
         count = 0
@@ -162,13 +163,14 @@ class Sweep:
         known = lineage(self.store.ledger).thing(run.split_digest)
         if known is not None and not self._touches(run.split_digest):
             return content
-        left = tuple(result for result in run.results if not self._is_of_row(result))
+        left = tuple(result for result in run.results if not self._is_of_row(result.example_id))
         if len(left) == len(run.results):
             return content
         return run.model_copy(update={"results": left}).model_dump_json().encode()
 
-    def _is_of_row(self, result: Result) -> bool:
-        return result.example_id in self.gone.ids
+    def _is_of_row(self, example_id: str) -> bool:
+        """Return whether an example is one of the rows, as it is or in other words."""
+        return example_id in self.gone.ids or row_id(example_id) in self.gone.ids
 
     def _touches(self, split: str) -> bool:
         marked = {thing.key for thing in self.marked}
@@ -323,7 +325,8 @@ class Sweep:
 
     def _reports(self) -> int:
         """Remove the pages of what was marked, and any other that holds a text: `report` writes them anew."""
-        names = {f"{t.name}.html" for t in self.marked if t.kind in {"climb", "training"}}
+        marked = [thing.name for thing in self.marked if thing.kind in {"climb", "training"}]
+        names = {f"{name}{end}" for name in marked for end in (".html", ".what-if.html")}
         folder = self.root / REPORTS
         count = 0
         for path in sorted(folder.rglob("*")) if folder.is_dir() else ():

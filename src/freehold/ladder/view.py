@@ -6,7 +6,8 @@ from pathlib import Path
 
 from freehold.core.candidate import Candidate
 from freehold.core.errors import ConfigError
-from freehold.core.measure import Run
+from freehold.core.measure import Run, RungResult
+from freehold.evaluate.diagnose import with_unstable
 from freehold.evaluate.scorers import scorer
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.recall import answerer_of
@@ -43,7 +44,7 @@ def report_view(
         outcome.task,
         climb_id=outcome.climb_id,
         snapshot=outcome.snapshot,
-        runs=runs,
+        runs={name: _told(run, outcome.climb.rung(name)) for name, run in runs.items()},
         prompts=exact_prompts(outcome, store=store, models=models),
         curves=_curves(outcome, store),
     ).model_copy(
@@ -61,6 +62,12 @@ def runs_of_climb(outcome: ClimbOutcome, store: Store) -> dict[str, Run]:
         for result in outcome.climb.rungs
         if result.run_digest
     }
+
+
+def _told(run: Run, result: RungResult) -> Run:
+    """Return a run for the page, in which the answers that changed in other words are unstable."""
+    unstable = result.stability.unstable if result.stability else ()
+    return run.model_copy(update={"results": with_unstable(run.results, unstable)})
 
 
 def _table(outcome: ClimbOutcome, runs: dict[str, Run], root: Path) -> WhatIfTable | None:

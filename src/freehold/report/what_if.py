@@ -150,7 +150,7 @@ def _controls(view: ReportView, held: WhatIfTable) -> Markup:
                     {"id": "what-if-reset", "type": "button"},
                     "Back to the task's settings",
                 ),
-                element("h3", {}, "By volume"),
+                element("h3", {}, "By volume, at the task's own settings"),
             ),
             Markup(
                 '<script type="application/json" id="what-if-data">'
