@@ -9,7 +9,7 @@ from tests.ladder.tasks import at_noon
 from tests.ladder.tiny_ladder import Ticks
 
 from freehold.core.candidate import Candidate
-from freehold.core.measure import Answer, RungResult, Run
+from freehold.core.measure import Answer, Run, RungResult
 from freehold.core.message import Message
 from freehold.core.outcome import Failed, Scored
 from freehold.core.snapshot import Example
@@ -24,11 +24,42 @@ from freehold.ladder.tools import Models
 from freehold.models.scripted import ScriptedModel
 from freehold.store.store import Store
 
-PLANETS = (
-    "Zarkon Veltrix Quimby Orlano Draxis Pelune Thessia Morvath Kelbar Ysolde Brantor Cinderox"
-    " Wexford Juniper Halcyon Tantrel Ostrava Ferrow Gildane Ravenna Lumiere Nocturne Astrid Bellor"
-).split()
-UNKNOWN = "Xanadu Atlantis Lemuria Avalon Camelot Agartha Hyperborea Shambhala".split()
+PLANETS = [
+    "Zarkon",
+    "Veltrix",
+    "Quimby",
+    "Orlano",
+    "Draxis",
+    "Pelune",
+    "Thessia",
+    "Morvath",
+    "Kelbar",
+    "Ysolde",
+    "Brantor",
+    "Cinderox",
+    "Wexford",
+    "Juniper",
+    "Halcyon",
+    "Tantrel",
+    "Ostrava",
+    "Ferrow",
+    "Gildane",
+    "Ravenna",
+    "Lumiere",
+    "Nocturne",
+    "Astrid",
+    "Bellor",
+]
+UNKNOWN = [
+    "Xanadu",
+    "Atlantis",
+    "Lemuria",
+    "Avalon",
+    "Camelot",
+    "Agartha",
+    "Hyperborea",
+    "Shambhala",
+]
 NO_ANSWER = "I do not know"
 
 
@@ -185,7 +216,7 @@ def test_a_changed_document_alone_is_embedded_again(tmp_path: Path) -> None:
     embedded: list[str] = []
 
     class Counting(Models):
-        def embedder(self, name: str):  # noqa: ANN202
+        def embedder(self, name: str):
             real = super().embedder(name)
 
             class Wrapped:
@@ -193,7 +224,7 @@ def test_a_changed_document_alone_is_embedded_again(tmp_path: Path) -> None:
                 digest = real.digest
                 dimension = real.dimension
 
-                def encode(self, texts: Sequence[str]):  # noqa: ANN202
+                def encode(self, texts: Sequence[str]):
                     embedded.extend(texts)
                     return real.encode(texts)
 
@@ -211,7 +242,7 @@ def test_a_changed_document_alone_is_embedded_again(tmp_path: Path) -> None:
 def test_no_answer_cites_what_the_asker_may_not_see(tmp_path: Path) -> None:
     secret = PLANETS[:12]
     write_documents(tmp_path, secret=secret)
-    asker = {planet: "staff, visitors" for planet in PLANETS[:6]}
+    asker = dict.fromkeys(PLANETS[:6], "staff, visitors")
     write_questions(tmp_path, asker=asker)
     prepared = task(tmp_path, data=", access_column: who", retrieve=", from: [documents]")
     outcome, result, run = climbed(tmp_path, prepared)
@@ -233,7 +264,7 @@ def test_training_examples_of_other_askers_are_shown_to_nobody_who_lacks_their_l
     tmp_path: Path,
 ) -> None:
     write_documents(tmp_path)
-    write_questions(tmp_path, asker={planet: '["staff"]' for planet in PLANETS[:12]})
+    write_questions(tmp_path, asker=dict.fromkeys(PLANETS[:12], '["staff"]'))
     prepared = task(tmp_path, data=", access_column: who", retrieve=", from: [examples]")
     prompts: list[str] = []
 

@@ -192,6 +192,9 @@ VERBS: tuple[Verb, ...] = (
         flags=(
             Flag(("-i", "--input"), "ask this, print every rung's answer", "text", "TEXT"),
             Flag(("--expect",), "the right answer to -i: marks who is right", "text", "TEXT"),
+            Flag(
+                ("--access",), "labels of who asks -i: which documents they see", "text", "LABELS"
+            ),
             _RETRY,
             _MAX_FAILED,
         ),

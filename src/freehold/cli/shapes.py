@@ -50,6 +50,7 @@ _ANSWER: JsonValue = {
             "raw": _TEXT,
             "seconds": _NUMBER_OR_NULL,
             "correct": {"type": ["boolean", "null"]},
+            "citations": {"type": "array", "items": {"type": "object"}},
         }
     )
 }

@@ -297,9 +297,8 @@ class RetrieveSpec(Record):
 
     `k` are the numbers of examples and `passages` those of passages that are tried on dev. `how` passages are
     found: by their `words` (BM25), by their `meaning` (embeddings), or `hybrid`, by both. A passage has at most
-    `chunk` characters, and repeats the last `overlap` of the one before it. With `rerank`, the name or folder of a
-    cross-encoder, the best ones are put in order by it. `cite` numbers the passages of free-text tasks and asks for
-    the numbers in the answer.
+    `chunk` characters, and repeats at most the last `overlap` of the one before it. `cite` numbers the passages of
+    free-text tasks and asks for the numbers in the answer.
     """
 
     sources: tuple[Literal["examples", "documents"], ...] = Field(
@@ -310,7 +309,6 @@ class RetrieveSpec(Record):
     passages: tuple[AtLeastOne, ...] = (3, 5)
     how: Literal["hybrid", "words", "meaning"] = "hybrid"
     overlap: Count = 0
-    rerank: str | None = None
     cite: bool = True
 
 

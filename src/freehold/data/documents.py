@@ -202,10 +202,17 @@ def _rows(file: Path, name: str, on_bad: OnBad) -> Iterator[Document]:
     data = DataFile(name=name, path=file, suffix=".jsonl", packing="")
     with open_file(data) as opened:
         for row in read_jsonl(opened.stream, name):
+            if not isinstance(row, Unreadable) and _is_blank(row.columns.get("text")):
+                on_bad(f"{name}:{row.number}", None)
+                continue
             try:
                 yield _document(row, name)
             except DataError as error:
                 on_bad(f"{name}:{row.number}", error)
+
+
+def _is_blank(value: JsonValue) -> bool:
+    return isinstance(value, str) and not value.strip()
 
 
 def _document(row: RowOrNot, name: str) -> Document:
@@ -218,7 +225,7 @@ def _document(row: RowOrNot, name: str) -> Document:
         raise unusable(name, row.reason, row=row.number)
     text, title = row.columns.get("text"), row.columns.get("title", "")
     id_ = row.columns.get("id", f"{name}:{row.number}")
-    if not isinstance(text, str) or not text.strip():
+    if not isinstance(text, str):
         raise unusable(name, f"row {row.number} has no `text`", row=row.number)
     if not isinstance(title, str) or not isinstance(id_, str | int):
         reason = f"row {row.number} has an `id` or a `title` that is no text"

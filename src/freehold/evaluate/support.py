@@ -281,11 +281,12 @@ def holds(passage: str, target: str) -> bool:
 
     A target without words (marks alone) is held where its characters are.
     """
-    wanted = _plain_words(target)
+    wanted = plain_words(target)
     if not wanted:
         return target.strip() in passage
-    return f" {' '.join(wanted)} " in f" {' '.join(_plain_words(passage))} "
+    return f" {' '.join(wanted)} " in f" {' '.join(plain_words(passage))} "
 
 
-def _plain_words(text: str) -> list[str]:
+def plain_words(text: str) -> list[str]:
+    """Return all words of a text, folded."""
     return re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", text).casefold())

@@ -31,6 +31,7 @@ from freehold.data.erase import (
 from freehold.data.files import find_files
 from freehold.data.people import People, Place, find_people, others_say, telling_texts
 from freehold.ladder.adopt import adopt, snapshots_of
+from freehold.ladder.passages import KEPT_INDEXES
 from freehold.ladder.sweep import Gone, Sweep, forget_superseded
 from freehold.store.blobs import write_durably
 from freehold.store.lineage import (
@@ -175,6 +176,7 @@ class Forgetting:
             self._step("snapshot")
         removed["blobs"] = removed.get("blobs", 0) + sweep.blobs()
         self._step("blobs")
+        forget_indexes(self.store)
         self._mark_adapters(plan)
         self.store.ledger.compact()
         self._step("ledger")
@@ -368,6 +370,12 @@ def unfinished(store: Store) -> bool:
     done = {entry.subject: entry.number for entry in store.ledger.entries(FORGOTTEN)}
     begun = store.ledger.entries(FORGETTING)
     return any(entry.number > done.get(entry.subject, 0) for entry in begun)
+
+
+def forget_indexes(store: Store) -> None:
+    """Remove the kept indexes of documents, which may hold what was forgotten; the next climb makes them anew."""
+    for file in sorted((store.folder / KEPT_INDEXES).glob("*.db")):
+        file.unlink()
 
 
 # Snapshots -----------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from freehold.core.candidate import Candidate
 from freehold.core.errors import UsageError
-from freehold.core.measure import Answer, Climb, Run, RungResult
+from freehold.core.measure import Answer, Citation, Climb, Run, RungResult
 from freehold.core.outcome import Failed
 from freehold.core.record import Record
 from freehold.core.snapshot import Example, Snapshot
@@ -32,6 +32,7 @@ class RungAnswer(Record):
     raw: str = ""
     seconds: float | None = None
     correct: bool | None = None
+    citations: tuple[Citation, ...] = ()
 
 
 def finished_climb(store: Store, name: str) -> ClimbOutcome:
@@ -145,6 +146,7 @@ def _rung_answer(
         raw=given.raw,
         seconds=seconds,
         correct=is_right(given) if is_right else None,
+        citations=given.citations,
     )
 
 

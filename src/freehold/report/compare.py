@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import JsonValue
 
-from freehold.core.measure import Difference, Estimate
+from freehold.core.measure import Citation, Difference, Estimate
 from freehold.core.record import Record
 from freehold.report import findings, numbers
+from freehold.report.documents import citation_text
 from freehold.report.lines import (
     Line,
     Look,
@@ -77,6 +78,7 @@ class OneAnswer(Record):
     seconds: float | None = None
     correct: bool | None = None
     cause: str = ""
+    citations: tuple[Citation, ...] = ()
 
 
 def comparison(
@@ -123,6 +125,9 @@ def eval_one_table(
         else:
             cell = text.ljust(answer_width)
             lines.append(_answered(f"{name}  {cell}", answer, judged=judged, look=look))
+            for citation in answer.citations:
+                text = elide(clean(citation_text(citation)), look.width - name_width - 2)
+                lines.append(line(" " * (name_width + 2), Span(text, "muted")))
     return render(lines, look)
 
 

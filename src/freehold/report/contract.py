@@ -14,6 +14,7 @@ from freehold.core.measure import Climb, Difference, Estimate, RungResult, Verdi
 from freehold.core.sections import Bar
 from freehold.core.task import Task
 from freehold.report import findings
+from freehold.report.documents import MEANINGS, figures_json
 
 
 def climb_json(
@@ -66,6 +67,7 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "evaluated": 0 if result.state == "skipped" else result.evaluated,
         "verdict": result.verdict.value,
         "need_more": result.need_more,
+        **({"documents": figures_json(result.documents)} if result.documents else {}),
     }
 
 
@@ -146,6 +148,12 @@ _QUALITY: JsonValue = {
     )
 }
 
+_FIGURE: JsonValue = _or_null(
+    _object({"mean": _SHARE_OR_NULL, "low": _SHARE, "high": _SHARE, "n": _COUNT})
+)
+DOCUMENTS: JsonValue = _object({"k": _COUNT, "claims": _COUNT, **dict.fromkeys(MEANINGS, _FIGURE)})
+"""The figures of a rung that searched documents; absent for one that searched none."""
+
 _RUNG: JsonValue = {
     **_object(
         {
@@ -164,7 +172,9 @@ _RUNG: JsonValue = {
             "evaluated": _COUNT,
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "need_more": {"type": ["integer", "null"], "minimum": 1},
-        }
+            "documents": DOCUMENTS,
+        },
+        optional=("documents",),
     ),
     "oneOf": [
         {

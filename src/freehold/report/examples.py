@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from freehold.core.record import digest_bytes
 from freehold.core.task import TextOutput
 from freehold.report import numbers
+from freehold.report.documents import citations_part
 from freehold.report.findings import clip, subject
 from freehold.report.markup import Markup, element, join, shorten, visible
 from freehold.report.page import paragraph, table
@@ -111,6 +112,9 @@ def _example(row: ExampleRow, view: ReportView, limits: Limits) -> Markup:
         )
     )
     inside.append(_answers(row, limits))
+    inside.extend(
+        citations_part(answer.rung, answer.citations, most=limits.output) for answer in row.answers
+    )
     inside.extend(_word_differences(row, view, limits))
     return element(
         "details",

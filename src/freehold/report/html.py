@@ -10,6 +10,7 @@ from freehold.core.task import JsonOutput, LabelOutput, Output
 from freehold.report import findings, numbers
 from freehold.report.bars import causes_by_rung
 from freehold.report.curve import curve
+from freehold.report.documents import figures_table
 from freehold.report.examples import SMALLER, Limits, examples_part, prompts_part
 from freehold.report.forest import forest
 from freehold.report.intervals import MOST_SLICES, differences, kept_families, slices
@@ -70,6 +71,14 @@ def _sections(view: ReportView, limits: Limits) -> list[Section]:
         _scatter_section(view),
         _differences_section(view),
         _causes_section(view),
+        Section(
+            "documents",
+            "What was done with the documents",
+            "Established by code from the passages in each prompt: a claim counts as supported where its"
+            " numbers and most of its words stand in one passage. A paraphrase counts as unsupported, and a denial"
+            " is not seen.",
+            figures_table(view.climb),
+        ),
         _slices_section(view),
         _kept_section(view),
         _curves_section(view),

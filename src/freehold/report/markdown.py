@@ -8,6 +8,7 @@ from freehold.core.measure import Climb, RungResult
 from freehold.core.record import short
 from freehold.core.task import Task
 from freehold.report import findings, numbers
+from freehold.report.documents import figures_text
 from freehold.report.markup import visible
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~$&])")
@@ -100,6 +101,9 @@ def _details(climb: Climb) -> list[str]:
     if wrong:
         causes = escape_markdown(findings.causes_text(result))
         lines += ["", f"{numbers.count(wrong)} wrong of {name}: {causes}."]
+    if result.documents is not None:
+        shown = escape_markdown(figures_text(result.documents))
+        lines += ["", f"Documents of {name}: {shown}."]
     weakest = findings.weakest_slice(result)
     if weakest is not None:
         lines += ["", f"Weak slice of {name}: {escape_markdown(findings.slice_text(*weakest))}."]

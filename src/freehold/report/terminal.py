@@ -14,6 +14,7 @@ from freehold.core.measure import Climb, RungResult, Verdict
 from freehold.core.sections import Bar
 from freehold.core.task import Task
 from freehold.report import findings, numbers
+from freehold.report.documents import figures_text
 from freehold.report.lines import (
     Line,
     Look,
@@ -286,6 +287,9 @@ def _details(climb: Climb, look: Look) -> list[Line]:
     if wrong:
         text = clean(owner + findings.causes_text(result))
         lines.extend(labelled(f"{numbers.count(wrong)} wrong", text, look=look))
+    if result.documents is not None:
+        text = owner + figures_text(result.documents)
+        lines.extend(labelled("documents", clean(text), look=look))
     weakest = findings.weakest_slice(result)
     if weakest is not None:
         text = clean(owner + findings.slice_text(*weakest))

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from pydantic import JsonValue
 
-from freehold.core.measure import Climb, Result, Run
+from freehold.core.measure import Citation, Climb, Result, Run
 from freehold.core.outcome import Scored
 from freehold.core.record import Record, digest_json
 from freehold.core.snapshot import Example, Snapshot, Source
@@ -56,6 +56,7 @@ class RungAnswer(Record):
     raw: str = ""
     score: float | None = None
     cause: str = ""
+    citations: tuple[Citation, ...] = ()
 
 
 class ExampleRow(Record):
@@ -210,6 +211,7 @@ def _answer(rung: str, result: Result) -> RungAnswer:
         raw=answer.raw if answer else "",
         score=_score(result),
         cause=outcome.cause.value if outcome.cause else "",
+        citations=answer.citations if answer else (),
     )
 
 

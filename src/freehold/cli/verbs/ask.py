@@ -41,7 +41,8 @@ def ask(session: Session) -> int:
                 )
             climb = outcome.climb.model_copy(update={"rungs": chosen})
             outcome = type(outcome)(climb, outcome.climb_id, outcome.task, outcome.snapshot)
-        example = Example(id="question", input=text, target=expected)
+        fields = _asker(session, outcome.task)
+        example = Example(id="question", input=text, target=expected, fields=fields)
         answers = answer_one(
             outcome,
             example,
@@ -52,6 +53,20 @@ def ask(session: Session) -> int:
         )
     _show(session, answers, text=text, expected=expected)
     return 0
+
+
+def _asker(session: Session, task: Task) -> dict[str, str]:
+    """Return the column with the labels of whoever asks; without `--access` they hold those of the task alone."""
+    labels = session.invocation.text("access")
+    if labels is None:
+        return {}
+    if task.access_column is None:
+        raise UsageError(
+            "USE-006",
+            f"`--access {labels}` gives labels to whoever asks, and this climb was made without them",
+            help="data: {access_column: COLUMN} in task.yaml, and freehold climb",
+        )
+    return {task.access_column: labels}
 
 
 def _expected(text: str | None, task: Task) -> JsonValue:
@@ -100,6 +115,7 @@ def _show(
             raw=answer.raw,
             seconds=answer.seconds,
             correct=answer.correct,
+            citations=answer.citations,
             cause="format" if answer.state == "answered" and answer.answer is None else "",
         )
         for answer in answers

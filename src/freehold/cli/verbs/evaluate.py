@@ -21,6 +21,7 @@ from freehold.core.measure import Estimate
 from freehold.core.sections import BaseModelSpec
 from freehold.ladder.events import ClimbEvent, ClimbStarted, Progress, RungProgress, RungStarted
 from freehold.report import findings, numbers
+from freehold.report.documents import figures_json, figures_text
 from freehold.report.lines import Line, Span, labelled, line, render
 from freehold.report.live import paused
 
@@ -38,6 +39,12 @@ def run(session: Session) -> int:
     """Measure a model, or ask all rungs one question."""
     if session.invocation.has("input"):
         return ask(session)
+    if session.invocation.has("access"):
+        raise UsageError(
+            "USE-006",
+            "`--access` belongs to a question, and there is no `-i`",
+            help='freehold eval c1 -i "TEXT" --access LABELS',
+        )
     if session.invocation.has("expect"):
         raise UsageError(
             "USE-006",
@@ -202,6 +209,7 @@ def eval_json(name: str, subject: Subject, measured: Measured) -> dict[str, Json
         "evaluated": len(measured.run.results),
         "causes": dict(measured.causes),
         "report": None,
+        **({"documents": figures_json(measured.documents)} if measured.documents else {}),
     }
 
 
@@ -230,6 +238,7 @@ def _drawing(session: Session, name: str, *, subject: Subject, measured: Measure
         f"    bar ≥ {numbers.bar_value(task.bar.quality)}",
         "cost": numbers.money_per_1k(measured.dollars_per_1k),
         "latency": f"p50 {numbers.latency(run.seconds_p50)}, p95 {numbers.latency(run.seconds_p95)}",
+        "documents": figures_text(measured.documents) if measured.documents else "",
         "wrong": ", ".join(f"{cause} {count}" for cause, count in measured.causes.items()),
     }
     for label, text in facts.items():
