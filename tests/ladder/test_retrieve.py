@@ -4,11 +4,13 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.ladder.tasks import at_noon
 from tests.ladder.tiny_ladder import Ticks
 
 from freehold.core.candidate import Candidate
+from freehold.core.errors import ConfigError
 from freehold.core.measure import Answer, Run, RungResult
 from freehold.core.message import Message
 from freehold.core.outcome import Failed, Scored
@@ -340,3 +342,35 @@ def test_a_candidate_of_before_the_index_still_answers(tmp_path: Path, place: Pa
     assert isinstance(answer, Answer)
     assert answer.value == "20"
     assert len(answer.passages) == 3
+
+
+def test_a_cross_encoder_decides_which_passages_are_read(tmp_path: Path) -> None:
+    write_documents(tmp_path)
+    write_questions(tmp_path)
+    model = ScriptedModel(read_it)
+    asked: list[str] = []
+
+    class WithReader(Models):
+        def reranker(self, name: str):
+            def shortest(question: str, texts: Sequence[str]):
+                asked.append(name)
+                return -np.asarray([len(text) for text in texts], dtype=np.float32)
+
+            return shortest
+
+    models = WithReader(cache=tmp_path, open_base=lambda _spec: model)
+    prepared = task(tmp_path, retrieve=", from: [documents], rerank: my-reader")
+    with Store.open(tmp_path, clock=at_noon) as store:
+        outcome = climb(prepared, store=store, models=models, clock=Ticks())
+    assert set(asked) == {"my-reader"}
+    figures = outcome.climb.rung("retrieve").documents
+    assert figures is not None
+    assert figures.recall is not None
+    assert figures.recall.mean is not None
+    assert figures.recall.mean < 0.5  # the shortest of the texts is seldom the right one
+
+
+def test_an_overlap_of_more_than_half_a_passage_is_refused() -> None:
+    text = "task: t\ninstruction: Do it.\ndata: a.jsonl\nladder:\n  retrieve: {chunk: 100, overlap: 60}\n"
+    with pytest.raises(ConfigError, match="CFG-004"):
+        parse_task_file(text)

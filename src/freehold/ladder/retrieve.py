@@ -274,6 +274,8 @@ def _settings(k: int, tools: Tools, *, passages: int) -> dict[str, JsonValue]:
         settings |= {"access": list(task.access), "access_column": task.access_column}
     if not passages:
         return settings
+    if spec.rerank is not None:
+        settings["rerank"] = spec.rerank
     return settings | {
         "passages": passages,
         "how": spec.how,
@@ -439,6 +441,7 @@ def _grounds(
         k=int(str(spec["passages"])),
         how="words" if how == "words" else "meaning" if how == "meaning" else "hybrid",
         embed=embed,
+        rerank=spec.get("rerank"),
     )
     is_text = isinstance(tools.task.output, TextOutput)
     coverage = files.get(COVERAGE_FILE)
