@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from freehold.core.errors import DataError, Where
 from freehold.core.record import Record
 from freehold.data.access import folder_labels, front_matter, labels_in, strictest
