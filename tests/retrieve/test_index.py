@@ -143,7 +143,7 @@ def test_meaning_is_found_by_the_exact_cosine() -> None:
     assert together == alone
     vectors = embed([one.text for one in documents]).astype(np.float64)
     for query, found in zip(queries, together, strict=True):
-        near = np.round(vectors @ embed([query])[0].astype(np.float64), 9)
+        near: list[float] = np.round(vectors @ embed([query])[0].astype(np.float64), 9).tolist()
         order = sorted(range(300), key=lambda n: (-near[n], n))
         assert [one.passage.document_id for one in found] == [f"d{n:03}" for n in order[:120]]
 

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import bm25s
 import numpy as np
+from table import results
 
 from freehold.data.chunk import ChunkSpec, chunk
 from freehold.data.documents import Document, read_documents
@@ -35,7 +36,7 @@ from freehold.retrieve.words import words_of
 HERE = Path(__file__).parent
 SPECS = tuple(
     ChunkSpec(size=size, overlap=overlap)
-    for size, overlap in ((200, 0), (400, 0), (400, 100), (800, 0), (800, 200), (1600, 0))
+    for size, overlap in ((200, 0), (400, 0), (400, 100), (800, 0), (1600, 0))
 )
 WAYS = ("words", "meaning", "hybrid")
 DIMENSION = 384
@@ -44,17 +45,15 @@ K = 10
 
 def main() -> None:
     arguments = read_arguments()
-    file = HERE / "figures.json"
-    figures = json.loads(file.read_text()) if file.exists() else {}
+    measured = {}
     if arguments.part in ("quality", None):
-        figures["quality"] = quality(arguments.data)
+        measured["quality"] = quality(arguments.data)
     if arguments.part in ("scale", None):
-        figures["scale"] = scale(arguments.data, arguments.passages)
-    if arguments.passages == 100_000:
-        file.write_text(json.dumps(figures, indent=1) + "\n")
-        from table import results
-
-        (HERE / "RESULTS.md").write_text(results(figures))
+        measured["scale"] = scale(arguments.data, arguments.passages)
+    file = HERE / "figures.json"
+    figures = (json.loads(file.read_text()) if file.exists() else {}) | measured
+    file.write_text(json.dumps(figures, indent=1) + "\n")
+    (HERE / "RESULTS.md").write_text(results(figures))
     print(json.dumps(figures, indent=1))
 
 
@@ -144,8 +143,18 @@ def measure_cut(documents, rows, spec: ChunkSpec, *, embed: Kept, is_dev: np.nda
         "answer_in_one_passage": float(np.mean(whole)),
         "ways": {
             way: {
-                part: scores([rank(best, row) for best, row, take in zip(lists, rows, mask, strict=True) if take],
-                             [document_rank(best, row) for best, row, take in zip(lists, rows, mask, strict=True) if take])
+                part: scores(
+                    [
+                        rank(best, row)
+                        for best, row, take in zip(lists, rows, mask, strict=True)
+                        if take
+                    ],
+                    [
+                        document_rank(best, row)
+                        for best, row, take in zip(lists, rows, mask, strict=True)
+                        if take
+                    ],
+                )
                 for part, mask in (("dev", is_dev), ("rest", ~is_dev), ("all", is_dev | True))
             }
             for way, lists in found.items()
@@ -155,7 +164,10 @@ def measure_cut(documents, rows, spec: ChunkSpec, *, embed: Kept, is_dev: np.nda
 
 def spans_of(lists: Sequence[Sequence[Found]]) -> list:
     return [
-        [(one.passage.document_id, one.passage.start, one.passage.start + len(one.passage.text)) for one in best]
+        [
+            (one.passage.document_id, one.passage.start, one.passage.start + len(one.passage.text))
+            for one in best
+        ]
         for best in lists
     ]
 
@@ -185,7 +197,9 @@ def scores(ranks: Sequence[int], document_ranks: Sequence[int]) -> dict:
     gains = np.asarray([1 / np.log2(1 + rank) if rank else 0.0 for rank in ranks])
     draws = np.random.default_rng(7).integers(0, n, size=(2000, n))
     found["ndcg@10"] = float(gains.mean())
-    found["ndcg@10_interval"] = [float(x) for x in np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))]
+    found["ndcg@10_interval"] = [
+        float(x) for x in np.quantile(gains[draws].mean(axis=1), (0.025, 0.975))
+    ]
     found["document_recall@5"] = sum(0 < rank <= 5 for rank in document_ranks) / n
     return found
 
@@ -212,7 +226,9 @@ def fts5_search(texts: Sequence[str], file: str = ":memory:"):
 
     def search(questions: Sequence[str], k: int = K) -> list[list[int]]:
         statement = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?"
-        asked = [" OR ".join(f'"{word}"' for word in dict.fromkeys(words_of(one))) for one in questions]
+        asked = [
+            " OR ".join(f'"{word}"' for word in dict.fromkeys(words_of(one))) for one in questions
+        ]
         return [[row for (row,) in connection.execute(statement, (one, k))] for one in asked]
 
     return search
@@ -224,8 +240,8 @@ def fts5_search(texts: Sequence[str], file: str = ":memory:"):
 def scale(data: Path, count: int) -> dict:
     """Search among many passages: the Python proposals again and again, a fifth of the words replaced."""
     spec = ChunkSpec(size=800)
-    documents = many_documents(data, count, spec)
-    queries = make_queries(documents, 200)
+    documents = many_documents(data, count)
+    queries = make_queries(documents, 60)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "index.db"
         began, cpu = time.perf_counter(), time.process_time()
@@ -243,40 +259,49 @@ def scale(data: Path, count: int) -> dict:
             "file_bytes": file.stat().st_size,
             "search": {way: timed(index, queries, way) for way in WAYS},
             "held_half": timed(index, queries, "hybrid", access=frozenset({"half"})),
-            "update": updated(index, documents, spec),
         }
+        print(json.dumps(figures), flush=True)
+        figures["update"] = updated(index, documents, spec)
+        print(json.dumps(figures["update"]), flush=True)
         index.close()
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         with open_index(file, embed=drawn, embedder="drawn") as index:
             index.search(queries[:1], k=5)
-        figures["open_seconds"] = time.perf_counter() - began
-        figures["memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        figures["peers"] = peers(documents, spec, queries, Path(folder))
-    figures["embedding"] = embedding_time(documents, spec, queries)
+            figures["open_seconds"] = time.perf_counter() - began
+            figures["open_cpu_seconds"] = time.process_time() - cpu
+            figures["memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+            texts = [passage.whole for passage in index.passages()]
+        figures["embedding"] = embedding_time(texts, queries)
+        print(json.dumps(figures["embedding"]), flush=True)
+        figures["peers"] = peers(texts, queries, Path(folder))
     return figures
 
 
-def many_documents(data: Path, count: int, spec: ChunkSpec) -> list[Document]:
+def many_documents(data: Path, count: int) -> list[Document]:
+    """Copies of the proposals, with as much text as `count` passages have or a little more."""
     originals = read_documents(data / "peps" / "documents.jsonl")
-    vocabulary = sorted({word for one in originals for word in one.text.split(" ") if word.isalpha()})
+    passages = {one.id: len(chunk(one, ChunkSpec(size=800))) for one in originals}
+    vocabulary = sorted(
+        {word for one in originals for word in one.text.split(" ") if word.isalpha()}
+    )
     rng = np.random.default_rng(7)
     documents: list[Document] = []
-    passages = 0
     for copy in range(10_000):
         for original in originals:
             words = original.text.split(" ")
             for place in np.flatnonzero(rng.random(len(words)) < 0.2) if copy else ():
                 if words[place].isalpha():
                     words[place] = vocabulary[int(rng.integers(len(vocabulary)))]
-            document = Document(
-                id=f"{original.id}-{copy}",
-                title=original.title,
-                text=" ".join(words),
-                access=("half", "all") if len(documents) % 2 else ("all",),
+            documents.append(
+                Document(
+                    id=f"{original.id}-{copy}",
+                    title=original.title,
+                    text=" ".join(words),
+                    access=("half", "all") if len(documents) % 2 else ("all",),
+                )
             )
-            documents.append(document)
-            passages += len(chunk(document, spec))
-            if passages >= count:
+            count -= passages[original.id]
+            if count <= -1000:
                 return documents
     raise SystemExit("too many passages asked for")
 
@@ -292,13 +317,24 @@ def make_queries(documents: Sequence[Document], count: int) -> list[str]:
     return queries
 
 
-def drawn(texts: Sequence[str]) -> np.ndarray:
+class Drawn:
     """Vectors that say nothing, equal for equal texts: what a vector says does not change the time."""
-    rows = np.stack([np.random.default_rng(hash(text) & 0xFFFFFFFF).standard_normal(DIMENSION) for text in texts])
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    texts = 0
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += len(texts)
+        seeds = [hash(text) & 0xFFFFFFFF for text in texts]
+        rows = np.stack([np.random.default_rng(seed).standard_normal(DIMENSION) for seed in seeds])
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def timed(index: Index, queries: Sequence[str], way, *, access: frozenset[str] = frozenset({"all"})) -> dict:
+drawn = Drawn()
+
+
+def timed(
+    index: Index, queries: Sequence[str], way, *, access: frozenset[str] = frozenset({"all"})
+) -> dict:
     index.search(queries[:5], k=5, how=way, access=access)
     return percentiles(lambda query: index.search([query], k=5, how=way, access=access), queries)
 
@@ -326,6 +362,7 @@ def updated(index: Index, documents: Sequence[Document], spec: ChunkSpec) -> dic
         else document
         for number, document in enumerate(documents)
     ]
+    drawn_before = drawn.texts
     began, cpu = time.perf_counter(), time.process_time()
     changes = index.update(changed, chunk=spec)
     index.search(["one more sentence"], k=5)
@@ -333,12 +370,12 @@ def updated(index: Index, documents: Sequence[Document], spec: ChunkSpec) -> dic
         "seconds": time.perf_counter() - began,
         "cpu_seconds": time.process_time() - cpu,
         "changed": len(changes.changed),
+        "embedded": drawn.texts - drawn_before - 1,
         "passages": sum(len(chunk(document, spec)) for document in changed[:100]),
     }
 
 
-def peers(documents: Sequence[Document], spec: ChunkSpec, queries: Sequence[str], folder: Path) -> dict:
-    texts = [passage.whole for document in documents for passage in chunk(document, spec)]
+def peers(texts: Sequence[str], queries: Sequence[str], folder: Path) -> dict:
     found = {}
     for name, make in (
         ("bm25s", lambda: bm25s_search(texts)),
@@ -348,14 +385,17 @@ def peers(documents: Sequence[Document], spec: ChunkSpec, queries: Sequence[str]
         search = make()
         build = time.perf_counter() - began
         search(queries[:2], 5)
-        found[name] = {**percentiles(lambda query, search=search: search([query], 5), queries), "build_seconds": build}
+        found[name] = {
+            **percentiles(lambda query, search=search: search([query], 5), queries),
+            "build_seconds": build,
+        }
     found["fts5"]["file_bytes"] = (folder / "fts5.db").stat().st_size
     return found
 
 
-def embedding_time(documents: Sequence[Document], spec: ChunkSpec, queries: Sequence[str]) -> dict:
+def embedding_time(texts: Sequence[str], queries: Sequence[str]) -> dict:
     embedder = open_embedder(DEFAULT_EMBEDDER, cache=Path(tempfile.gettempdir()))
-    texts = [passage.whole for document in documents[:20] for passage in chunk(document, spec)][:128]
+    texts = texts[:: len(texts) // 64][:64]
     embedder.encode(texts[:4])
     began, cpu = time.perf_counter(), time.process_time()
     embedder.encode(texts)

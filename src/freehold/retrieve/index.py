@@ -12,12 +12,11 @@ Not done here: approximate search. Every vector is compared, which is right to s
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, cast
+from threading import RLock
+from typing import Literal, Self
 
 import numpy as np
 
@@ -26,56 +25,23 @@ from freehold.core.record import Record, digest_bytes
 from freehold.data.access import strictest
 from freehold.data.chunk import ChunkSpec, chunk
 from freehold.data.documents import Document, Passage
-from freehold.retrieve.rank import Floats, best, fused, nearest
-from freehold.retrieve.words import (
-    Counted,
-    Mask,
-    Postings,
-    Rows,
-    Seen,
-    by_words,
-    count_words,
-    postings_of,
-    seen,
-)
+from freehold.retrieve.arrays import Arrays, Ranking, labels_of, load
+from freehold.retrieve.rank import Floats, best, fused
+from freehold.retrieve.shelf import POSTGRES, Shelf, postgres_shelf, sqlite_shelf, sqlite_shelf_of
+from freehold.retrieve.words import Counted, count_words
 
 How = Literal["hybrid", "words", "meaning"]
 Embed = Callable[[Sequence[str]], Floats]
 """Texts to unit vectors, float32 [texts, dimension]."""
 
-DEPTH = 100
-"""How far down each of two orders is read before they are made one."""
+Rerank = Callable[[str, Sequence[str]], Floats]
+"""A question and texts to a score for each text; higher fits better."""
+
+RERANKED = 30
+"""How many passages are read again with the question, where something reads them."""
 VERSION = "1"
 _BATCH_PASSAGES = 512
 _BATCH_QUERIES = 32
-_WAIT_SECONDS = 30.0
-_TABLES = """
-CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE documents (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    content TEXT NOT NULL,
-    title TEXT NOT NULL,
-    access TEXT NOT NULL
-);
-CREATE TABLE passages (
-    number INTEGER PRIMARY KEY,
-    document INTEGER NOT NULL,
-    position INTEGER NOT NULL,
-    start INTEGER NOT NULL,
-    section TEXT NOT NULL,
-    heading TEXT NOT NULL,
-    text TEXT NOT NULL
-);
-CREATE INDEX passages_of_documents ON passages (document);
-CREATE TABLE arrays (
-    document INTEGER PRIMARY KEY,
-    entries BLOB NOT NULL,
-    words BLOB NOT NULL,
-    counts BLOB NOT NULL,
-    vectors BLOB NOT NULL
-);
-"""
 
 
 class Found(Record):
@@ -106,26 +72,21 @@ class Changes(Record):
     duplicates: tuple[tuple[str, str], ...] = ()
 
 
-def open_index(path: Path | None, *, embed: Embed, embedder: str) -> Index:
+def open_index(path: Path | str | None, *, embed: Embed, embedder: str) -> Index:
     """Open the index in a file, which is made where there is none; None: an index in memory.
 
     Args:
-        path: the file.
+        path: the file, or `postgresql://host/database#schema` for tables in a database.
         embed: turns texts into unit vectors.
         embedder: the name or digest of what `embed` computes.
 
     Raises:
         DataError: the file is no index (DOC-005), or was made with another embedder (DOC-001).
+        MachineError: the database cannot be opened (DOC-007).
     """
-    connection = sqlite3.connect(
-        ":memory:" if path is None else path,
-        timeout=_WAIT_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    return Index(
-        connection, embed=embed, embedder=embedder, name=path.name if path else "in memory"
-    )
+    if isinstance(path, str) and path.startswith(POSTGRES):
+        return Index(postgres_shelf(path), embed=embed, embedder=embedder)
+    return Index(sqlite_shelf(None if path is None else Path(path)), embed=embed, embedder=embedder)
 
 
 def from_bytes(content: bytes, *, embed: Embed, embedder: str) -> Index:
@@ -134,32 +95,21 @@ def from_bytes(content: bytes, *, embed: Embed, embedder: str) -> Index:
     Raises:
         DataError: it is no index (DOC-005), or was made with another embedder (DOC-001).
     """
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    try:
-        connection.deserialize(content)
-    except sqlite3.Error as error:
-        raise _no_index("in memory", error) from error
-    return Index(connection, embed=embed, embedder=embedder, name="in memory")
+    return Index(sqlite_shelf_of(content), embed=embed, embedder=embedder)
 
 
 class Index:
-    """Documents that can be searched; open one with `open_index`."""
+    """Documents that can be searched; open one with `open_index`. Threads may share it."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, embed: Embed, embedder: str, name: str
-    ) -> None:
-        self._connection = connection
+    def __init__(self, shelf: Shelf, *, embed: Embed, embedder: str) -> None:
+        self._shelf = shelf
         self._embed = embed
-        self._name = name
-        self._arrays: _Arrays | None = None
-        self._version = -1
+        self._arrays: Arrays | None = None
+        self._lock = RLock()
         try:
-            _prepare(connection, embedder=embedder, name=name)
-        except sqlite3.Error as error:
-            connection.close()
-            raise _no_index(name, error) from error
+            _check(shelf, embedder)
         except DataError:
-            connection.close()
+            shelf.close()
             raise
 
     def __enter__(self) -> Self:
@@ -169,32 +119,34 @@ class Index:
         self.close()
 
     def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
+        """Close the file or the connection."""
+        self._shelf.close()
 
     def to_bytes(self) -> bytes:
         """Return the whole index as the bytes of its file."""
-        self._connection.execute("VACUUM")
-        return self._connection.serialize()
+        with self._lock:
+            return self._shelf.to_bytes()
 
     @property
     def labels(self) -> frozenset[str]:
         """All labels that documents carry; who holds them all sees every document."""
-        found = self._connection.execute("SELECT DISTINCT access FROM documents")
-        return frozenset(label for (access,) in found for label in _labels(access))
+        with self._lock:
+            found = self._shelf.rows("SELECT DISTINCT access FROM documents")
+        return frozenset(label for (access,) in found for label in labels_of(access))
 
     def __len__(self) -> int:
         """How many passages there are."""
-        return int(self._connection.execute("SELECT COUNT(*) FROM passages").fetchone()[0])
+        with self._lock:
+            return int(self._shelf.rows("SELECT COUNT(*) FROM passages")[0][0])
 
     # Writing -------------------------------------------------------------------------------------
 
     def update(self, documents: Sequence[Document], *, chunk: ChunkSpec) -> Changes:
         """Make the index hold these documents and no others.
 
-        Only what is new or has another content is cut, and only passages that it did not have are embedded. New labels and removals are written first,
-        then the documents, some hundred passages at a time; an update that was cut off goes on when it is
-        called again.
+        Only what is new or has another content is cut, and only passages that it did not have are
+        embedded. New labels and removals are written first, then the documents, some hundred passages at a
+        time; an update that was cut off goes on when it is called again.
 
         Raises:
             DataError: two documents share an id (DOC-004), or two with one text have labels that nobody
@@ -214,14 +166,17 @@ class Index:
             if id_ in known and known[id_].access != one.access
         }
         removed = tuple(id_ for id_ in known if id_ not in wanted)
-        with self._writing():
-            for id_, access in relabelled.items():
-                self._connection.execute(
-                    "UPDATE documents SET access = ? WHERE id = ?", (access, id_)
-                )
-            self._delete(removed)
-        for batch in _batches(anew, chunk):
-            self._write(batch)
+        with self._lock:
+            if relabelled or removed:
+                with self._shelf.writing():
+                    self._shelf.write(
+                        "UPDATE documents SET access = ? WHERE id = ?",
+                        [(access, id_) for id_, access in relabelled.items()],
+                    )
+                    self._delete(removed)
+                    self._count_a_change()
+            for batch in _batches(anew, chunk):
+                self._write(batch)
         written = {one.document.id for one in anew} | set(relabelled)
         return Changes(
             added=added,
@@ -233,56 +188,41 @@ class Index:
 
     def remove(self, document_ids: Iterable[str]) -> tuple[str, ...]:
         """Take documents out; their text is overwritten. Return the ids that were there."""
-        known = self._known()
-        gone = tuple(id_ for id_ in dict.fromkeys(document_ids) if id_ in known)
-        with self._writing():
-            self._delete(gone)
+        with self._lock:
+            known = self._known()
+            gone = tuple(id_ for id_ in dict.fromkeys(document_ids) if id_ in known)
+            with self._shelf.writing():
+                self._delete(gone)
+                self._count_a_change()
         return gone
 
     def _known(self) -> dict[str, _Known]:
-        rows = self._connection.execute("SELECT id, content, access FROM documents ORDER BY number")
+        rows = self._shelf.rows("SELECT id, content, access FROM documents ORDER BY number")
         return {id_: _Known(content, access) for id_, content, access in rows}
 
-    @contextmanager
-    def _writing(self) -> Generator[None]:
-        try:
-            self._connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise DataError(
-                "DOC-006",
-                f"the index {self._name} is being written by another process",
-                help="wait until that one has finished, and type the same command again",
-                cause=(str(error),),
-            ) from error
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
-        self._arrays = None
+    def _count_a_change(self) -> None:
+        self._shelf.rows(
+            "UPDATE about SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE name = 'changes'"
+        )
 
     def _delete(self, document_ids: Sequence[str]) -> None:
-        for id_ in document_ids:
-            found = self._connection.execute("SELECT number FROM documents WHERE id = ?", (id_,))
-            for (number,) in found.fetchall():
-                for statement in (
-                    "DELETE FROM passages WHERE document = ?",
-                    "DELETE FROM arrays WHERE document = ?",
-                    "DELETE FROM documents WHERE number = ?",
-                ):
-                    self._connection.execute(statement, (number,))
+        ids = [(id_,) for id_ in document_ids]
+        of_document = "WHERE document = (SELECT number FROM documents WHERE id = ?)"
+        self._shelf.write(f"DELETE FROM passages {of_document}", ids)
+        self._shelf.write(f"DELETE FROM arrays {of_document}", ids)
+        self._shelf.write("DELETE FROM documents WHERE id = ?", ids)
 
     def _write(self, batch: Sequence[_Cut]) -> None:
         texts = [passage.whole for cut in batch for passage in cut.passages]
         vectors = self._vectors(texts, [cut.wanted.document.id for cut in batch])
         at = 0
-        with self._writing():
+        with self._shelf.writing():
             self._delete([cut.wanted.document.id for cut in batch])
             for cut in batch:
                 end = at + len(cut.passages)
                 self._insert(cut, count_words(texts[at:end]), vectors[at:end])
                 at = end
+            self._count_a_change()
 
     def _vectors(self, texts: Sequence[str], document_ids: Sequence[str]) -> Floats:
         """Return the vector of each text; those that the documents have already are not computed again."""
@@ -296,46 +236,43 @@ class Index:
         return np.stack([kept[text] for text in texts]) if texts else np.zeros((0, 0), np.float32)
 
     def _vectors_of(self, document_id: str) -> dict[str, Floats]:
-        found = self._connection.execute(
+        found = self._shelf.rows(
             "SELECT documents.number, vectors FROM documents JOIN arrays ON document = number WHERE id = ?",
             (document_id,),
-        ).fetchone()
-        if found is None or not found[1]:
+        )
+        if not found or not found[0][1]:
             return {}
-        rows = self._connection.execute(
-            "SELECT number FROM passages WHERE document = ? ORDER BY number", (found[0],)
+        rows = self._shelf.rows(
+            "SELECT number FROM passages WHERE document = ? ORDER BY number", (found[0][0],)
         )
         numbers = [int(number) for (number,) in rows]
         passages = self._passages(numbers)
-        vectors = np.frombuffer(found[1], dtype=np.float32).reshape(len(numbers), -1)
+        vectors = np.frombuffer(found[0][1], dtype=np.float32).reshape(len(numbers), -1)
         return {
             passages[number].whole: vector for number, vector in zip(numbers, vectors, strict=True)
         }
 
+    def _next(self, table: Literal["documents", "passages"]) -> int:
+        return int(self._shelf.rows(f"SELECT COALESCE(MAX(number), 0) + 1 FROM {table}")[0][0])
+
     def _insert(self, cut: _Cut, counted: Counted, vectors: Floats) -> None:
-        wanted = cut.wanted
-        number = self._connection.execute(
-            "INSERT INTO documents (number, id, content, title, access)"
-            " VALUES ((SELECT COALESCE(MAX(number), 0) + 1 FROM documents), ?, ?, ?, ?)",
-            (wanted.document.id, wanted.content, wanted.document.title, wanted.access),
-        ).lastrowid
-        self._connection.executemany(
-            "INSERT INTO passages (document, position, start, section, heading, text)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+        wanted, number, first = cut.wanted, self._next("documents"), self._next("passages")
+        self._shelf.rows(
+            "INSERT INTO documents (number, id, content, title, access) VALUES (?, ?, ?, ?, ?)",
+            (number, wanted.document.id, wanted.content, wanted.document.title, wanted.access),
+        )
+        self._shelf.write(
+            "INSERT INTO passages (number, document, position, start, section, heading, text)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                (number, position, passage.start, passage.section, passage.heading, passage.text)
-                for position, passage in enumerate(cut.passages, 1)
+                (first + place, number, place + 1, one.start, one.section, one.heading, one.text)
+                for place, one in enumerate(cut.passages)
             ],
         )
-        self._connection.execute(
+        blobs = (counted.entries, counted.words, counted.counts, vectors)
+        self._shelf.rows(
             "INSERT INTO arrays (document, entries, words, counts, vectors) VALUES (?, ?, ?, ?, ?)",
-            (
-                number,
-                counted.entries.tobytes(),
-                counted.words.tobytes(),
-                counted.counts.tobytes(),
-                vectors.tobytes(),
-            ),
+            (number, *(blob.tobytes() for blob in blobs)),
         )
 
     # Searching -----------------------------------------------------------------------------------
@@ -347,6 +284,7 @@ class Index:
         k: int,
         how: How = "hybrid",
         access: frozenset[str] | None = None,
+        rerank: Rerank | None = None,
     ) -> list[list[Found]]:
         """Return the k best passages for each query, the best first; fewer where fewer are found.
 
@@ -359,27 +297,27 @@ class Index:
             access: the labels that the asker holds; None and the empty set: none. A document without
                 labels is seen by everybody, one with labels by those who hold one of them. What is not
                 seen has no influence on what is found, its order or its score.
+            rerank: reads the 30 best passages (or k, if that is more) with the query, and its scores decide.
         """
-        arrays = self._loaded()
-        visible = arrays.visible(access or frozenset())
+        if rerank is not None:
+            wide = self.search(queries, k=max(k, RERANKED), how=how, access=access)
+            return [
+                _reread(query, found, rerank)[:k]
+                for query, found in zip(queries, wide, strict=True)
+            ]
         found: list[list[Found]] = []
         for at in range(0, len(queries), _BATCH_QUERIES):
             some = queries[at : at + _BATCH_QUERIES]
             vectors = None if how == "words" else self._embed(some)
-            similarity = None
-            if vectors is not None and len(arrays.vectors):
-                similarity = arrays.vectors[visible.picked] @ vectors.T
-            for number, query in enumerate(some):
-                ranking = _Ranking(
-                    words=_no_rows() if how == "meaning" else arrays.by_words(query, visible, k=k),
-                    meaning=_no_rows()
-                    if vectors is None or similarity is None
-                    else arrays.by_meaning(vectors[number], similarity[:, number], visible, k=k),
+            with self._lock, self._shelf.reading():
+                arrays = self._loaded()
+                rankings = arrays.rankings(
+                    some, vectors, by_words=how != "meaning", held=access or frozenset(), k=k
                 )
-                found.append(self._found(ranking if query.strip() else _NOTHING, k, arrays))
+                found.extend(self._found(ranking, k, arrays) for ranking in rankings)
         return found
 
-    def _found(self, ranking: _Ranking, k: int, arrays: _Arrays) -> list[Found]:
+    def _found(self, ranking: Ranking, k: int, arrays: Arrays) -> list[Found]:
         scores = fused((ranking.words, ranking.meaning), (1.0, 1.0))
         rows = np.fromiter(scores, dtype=np.int64, count=len(scores))
         values = np.fromiter(scores.values(), dtype=np.float64, count=len(scores))
@@ -399,16 +337,17 @@ class Index:
 
     def passages(self) -> tuple[Passage, ...]:
         """Return every passage, whoever may see it, in the order in which they were written."""
-        rows = self._connection.execute("SELECT number FROM passages ORDER BY number").fetchall()
-        numbers = [int(number) for (number,) in rows]
-        found = self._passages(numbers)
+        with self._lock, self._shelf.reading():
+            rows = self._shelf.rows("SELECT number FROM passages ORDER BY number")
+            numbers = [int(number) for (number,) in rows]
+            found = self._passages(numbers)
         return tuple(found[number] for number in numbers)
 
     def _passages(self, numbers: Sequence[int]) -> dict[int, Passage]:
         found: dict[int, Passage] = {}
         for at in range(0, len(numbers), _BATCH_PASSAGES):
             some = numbers[at : at + _BATCH_PASSAGES]
-            rows = self._connection.execute(
+            rows = self._shelf.rows(
                 "SELECT passages.number, documents.id, position, title, text, start, section, heading, access"
                 " FROM passages JOIN documents ON documents.number = passages.document"
                 f" WHERE passages.number IN ({', '.join('?' * len(some))})",
@@ -417,12 +356,18 @@ class Index:
             found |= {row[0]: _passage(row) for row in rows}
         return found
 
-    def _loaded(self) -> _Arrays:
-        version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-        if self._arrays is None or version != self._version:
-            self._version = version
-            self._arrays = _load(self._connection)
+    def _loaded(self) -> Arrays:
+        (changes,) = self._shelf.rows("SELECT value FROM about WHERE name = 'changes'")[0]
+        if self._arrays is None or self._arrays.changes != changes:
+            self._arrays = load(self._shelf, changes)
         return self._arrays
+
+
+def _reread(query: str, found: Sequence[Found], rerank: Rerank) -> list[Found]:
+    """Return what was found in the order of new scores; equal ones stay in the order that they had."""
+    scores = [float(score) for score in rerank(query, [one.passage.whole for one in found])]
+    order = sorted(range(len(found)), key=lambda place: -scores[place])
+    return [found[place].model_copy(update={"score": scores[place]}) for place in order]
 
 
 # What is written ---------------------------------------------------------------------------------
@@ -500,117 +445,6 @@ def _batches(wanted: Iterable[_Wanted], spec: ChunkSpec) -> Iterator[tuple[_Cut,
         yield tuple(batch)
 
 
-# What is searched --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Visible:
-    """The rows that an asker may see, as a selection of the matrix, as numbers, and for words."""
-
-    picked: slice | Rows
-    rows: Rows
-    words: Seen
-
-
-@dataclass(frozen=True)
-class _Ranking:
-    words: Rows
-    meaning: Rows
-
-
-def _no_rows() -> Rows:
-    return np.zeros(0, dtype=np.int64)
-
-
-_NOTHING = _Ranking(_no_rows(), _no_rows())
-
-
-@dataclass(frozen=True)
-class _Arrays:
-    """Everything that a search computes with.
-
-    Attributes:
-        numbers: of the passages in the file, [n].
-        owners: the place of each passage's document in `access`, [n].
-        order: the place of each passage by document id and position, [n].
-        access: the labels of each document.
-        postings: for words.
-        vectors: for meaning, [n, d].
-        kept: what was computed for askers before.
-    """
-
-    numbers: Rows
-    owners: Rows
-    order: Rows
-    access: tuple[frozenset[str], ...]
-    postings: Postings
-    vectors: Floats
-    kept: dict[frozenset[str], _Visible]
-
-    def visible(self, held: frozenset[str]) -> _Visible:
-        """Return what somebody with these labels may see."""
-        if held not in self.kept:
-            if len(self.kept) >= 16:
-                self.kept.clear()
-            self.kept[held] = self._visible(held)
-        return self.kept[held]
-
-    def _visible(self, held: frozenset[str]) -> _Visible:
-        open_to = [not labels or not labels.isdisjoint(held) for labels in self.access]
-        mask: Mask = np.asarray(open_to, dtype=np.bool_)[self.owners]
-        rows = np.flatnonzero(mask)
-        words = seen(self.postings, mask)
-        return _Visible(slice(None) if words.mask is None else rows, rows, words)
-
-    def by_words(self, query: str, visible: _Visible, *, k: int) -> Rows:
-        scores = by_words(self.postings, query, visible.words)
-        rows = np.flatnonzero(scores)
-        return best(scores[rows], rows, depth=max(k, DEPTH), order=self.order)
-
-    def by_meaning(self, query: Floats, similarity: Floats, visible: _Visible, *, k: int) -> Rows:
-        return nearest(
-            self.vectors,
-            query,
-            similarity,
-            rows=visible.rows,
-            depth=max(k, DEPTH),
-            order=self.order,
-        )
-
-
-def _load(connection: sqlite3.Connection) -> _Arrays:
-    documents = connection.execute(
-        "SELECT number, id, access FROM documents ORDER BY number"
-    ).fetchall()
-    places = {number: place for place, (number, _, _) in enumerate(documents)}
-    rows = connection.execute("SELECT number, document FROM passages ORDER BY number").fetchall()
-    blobs = connection.execute(
-        "SELECT entries, words, counts, vectors FROM arrays ORDER BY document"
-    ).fetchall()
-    owners = np.asarray([places[document] for _, document in rows], dtype=np.int64)
-    by_id = np.argsort(np.asarray([id_ for _, id_, _ in documents], dtype=object), kind="stable")
-    rank = np.empty(len(documents), dtype=np.int64)
-    rank[by_id] = np.arange(len(documents))
-    order = np.empty(len(rows), dtype=np.int64)
-    order[np.argsort(rank[owners], kind="stable")] = np.arange(len(rows))
-    vectors = np.frombuffer(b"".join(blob[3] for blob in blobs), dtype=np.float32)
-    return _Arrays(
-        numbers=np.asarray([number for number, _ in rows], dtype=np.int64),
-        owners=owners,
-        order=order,
-        access=tuple(frozenset(_labels(access)) for _, _, access in documents),
-        postings=postings_of(
-            Counted(
-                entries=np.frombuffer(b"".join(blob[0] for blob in blobs), dtype=np.int32),
-                words=np.frombuffer(b"".join(blob[1] for blob in blobs), dtype=np.int64),
-                counts=np.frombuffer(b"".join(blob[2] for blob in blobs), dtype=np.int32),
-            )
-        ),
-        vectors=vectors.reshape(len(rows), -1) if len(rows) else vectors.reshape(0, 0),
-        kept={},
-    )
-
-
 def _passage(row: tuple[int, str, int, str, str, int, str, str, str]) -> Passage:
     _, id_, position, title, text, start, section, heading, access = row
     return Passage(
@@ -621,46 +455,23 @@ def _passage(row: tuple[int, str, int, str, str, int, str, str, str]) -> Passage
         start=start,
         section=section,
         heading=heading,
-        access=_labels(access),
+        access=labels_of(access),
     )
 
 
-# The file ----------------------------------------------------------------------------------------
-
-
-def _prepare(connection: sqlite3.Connection, *, embedder: str, name: str) -> None:
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA journal_mode = DELETE")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'about'").fetchone():
-            for statement in _TABLES.split(";"):
-                connection.execute(statement)
-            connection.executemany(
-                "INSERT INTO about VALUES (?, ?)", [("version", VERSION), ("embedder", embedder)]
+def _check(shelf: Shelf, embedder: str) -> None:
+    """Write down who makes the index, or refuse one that another embedder or version made."""
+    if not shelf.rows("SELECT name FROM about"):
+        with shelf.writing():
+            shelf.write(
+                "INSERT INTO about (name, value) VALUES (?, ?) ON CONFLICT (name) DO NOTHING",
+                [("version", VERSION), ("embedder", embedder), ("changes", "0")],
             )
-        about = dict(connection.execute("SELECT name, value FROM about").fetchall())
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    about: dict[str, str] = dict(shelf.rows("SELECT name, value FROM about"))
     if about.get("version") != VERSION or about.get("embedder") != embedder:
         raise DataError(
             "DOC-001",
-            f"the index {name} was made by another embedder or version: {about.get('embedder')}"
+            f"the index {shelf.name} was made by another embedder or version: {about.get('embedder')}"
             f" (version {about.get('version')}), not {embedder} (version {VERSION})",
-            help="delete the file; it is made anew from the documents",
+            help="delete it; it is made anew from the documents",
         )
-
-
-def _no_index(name: str, error: Exception) -> DataError:
-    return DataError(
-        "DOC-005",
-        f"the file {name} is no index of documents, or is damaged",
-        help="delete the file; it is made anew from the documents",
-        cause=(str(error),),
-    )
-
-
-def _labels(access: str) -> tuple[str, ...]:
-    return tuple(cast("Sequence[str]", json.loads(access)))
