@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from tests.ladder.tasks import at_noon
 from tests.ladder.tiny_ladder import Ticks
+from tests.models.test_rerank import save_cross_encoder
 
 from freehold.core.candidate import Candidate
 from freehold.core.errors import ConfigError
@@ -16,9 +17,10 @@ from freehold.core.message import Message
 from freehold.core.outcome import Failed, Scored
 from freehold.core.snapshot import Example
 from freehold.core.taskfile import parse_task_file
+from freehold.data.chunk import ChunkSpec
 from freehold.ladder.baseline import pack_arrays
 from freehold.ladder.climb import ClimbOutcome, climb
-from freehold.ladder.passages import labels_of
+from freehold.ladder.passages import build_index, labels_of, open_search
 from freehold.ladder.prepare import Prepared, prepare
 from freehold.ladder.recall import tools_of
 from freehold.ladder.retrieve import RUNG, RetrievingAnswerer
@@ -344,30 +346,34 @@ def test_a_candidate_of_before_the_index_still_answers(tmp_path: Path, place: Pa
     assert len(answer.passages) == 3
 
 
-def test_a_cross_encoder_decides_which_passages_are_read(tmp_path: Path) -> None:
-    write_documents(tmp_path)
-    write_questions(tmp_path)
-    model = ScriptedModel(read_it)
-    asked: list[str] = []
-
-    class WithReader(Models):
-        def reranker(self, name: str):
-            def shortest(question: str, texts: Sequence[str]):
-                asked.append(name)
-                return -np.asarray([len(text) for text in texts], dtype=np.float32)
-
-            return shortest
-
-    models = WithReader(cache=tmp_path, open_base=lambda _spec: model)
-    prepared = task(tmp_path, retrieve=", from: [documents], rerank: my-reader")
-    with Store.open(tmp_path, clock=at_noon) as store:
-        outcome = climb(prepared, store=store, models=models, clock=Ticks())
-    assert set(asked) == {"my-reader"}
-    figures = outcome.climb.rung("retrieve").documents
-    assert figures is not None
-    assert figures.recall is not None
-    assert figures.recall.mean is not None
-    assert figures.recall.mean < 0.5  # the shortest of the texts is seldom the right one
+def test_a_cross_encoder_decides_the_order_where_one_is_named(place: Path) -> None:
+    folder = save_cross_encoder(place / "cross")
+    models = Models(cache=place)
+    scores = models.reranker(str(folder))
+    question = "How many moons does Zarkon have?"
+    with Store.open(place, clock=at_noon) as store:
+        prepared = task(place, retrieve=f", rerank: {folder}")
+        tools = tools_of(
+            ClimbOutcome(
+                climb=None,  # pyright: ignore[reportArgumentType]
+                climb_id="c1",
+                task=prepared.task,
+                snapshot=prepared.snapshot,
+            ),
+            store=store,
+            models=models,
+        )
+        tools = replace(tools, documents=prepared.documents)
+        (variant,) = RUNG.variants(tools)
+        assert variant.spec["rerank"] == str(folder)
+        content = build_index(tools, ChunkSpec(size=200)).content
+        search = open_search(
+            content, tools, k=24, how="words", embed=tools.embed, rerank=str(folder)
+        )
+        (found,) = search.find([question], [frozenset()])
+    given = scores(question, [one.whole for one in found]).tolist()
+    assert len(given) == len(PLANETS)
+    assert given == sorted(given, reverse=True)
 
 
 def test_an_overlap_of_more_than_half_a_passage_is_refused() -> None:

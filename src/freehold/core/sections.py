@@ -298,8 +298,8 @@ class RetrieveSpec(Record):
     `k` are the numbers of examples and `passages` those of passages that are tried on dev. `how` passages are
     found: by their `words` (BM25), by their `meaning` (embeddings), or `hybrid`, by both. A passage has at most
     `chunk` characters, and repeats at most the last `overlap` of the one before it. `cite` numbers the passages of
-    free-text tasks and asks for the numbers in the answer. `rerank` names a cross-encoder (a folder) that reads what
-    was found with the question, and decides its order.
+    free-text tasks and asks for the numbers in the answer. With `rerank`, the folder of a cross-encoder, the best 30
+    are read again with the question, and its scores decide.
     """
 
     sources: tuple[Literal["examples", "documents"], ...] = Field(

@@ -21,7 +21,8 @@ from freehold.data.chunk import ChunkSpec
 from freehold.data.documents import Passage
 from freehold.ladder.events import Progress
 from freehold.ladder.tools import Floats, Tools
-from freehold.retrieve.index import Embed, How, Index, Rerank, from_bytes, open_index
+from freehold.models.rerank import Rerank
+from freehold.retrieve.index import Embed, How, Index, from_bytes, open_index
 
 INDEX_FILE = "index.db"
 KEPT_INDEXES = "index"
@@ -94,9 +95,9 @@ class IndexSearch:
     def __init__(self, index: Index, *, k: int, how: How, rerank: Rerank | None = None) -> None:
         """Take over an index, which is closed when this is let go."""
         self._index = index
+        self._rerank = rerank
         self._k = k
         self._how: How = how
-        self._rerank = rerank
         self._passages: tuple[Passage, ...] | None = None
         weakref.finalize(self, index.close)
 
@@ -161,27 +162,17 @@ def nearest(queries: Floats, vectors: Floats, k: int) -> list[list[int]]:
 
 
 def open_search(
-    content: bytes,
-    tools: Tools,
-    *,
-    k: int,
-    how: How,
-    embed: Embed,
-    rerank: JsonValue = None,
+    content: bytes, tools: Tools, *, k: int, how: How, embed: Embed, rerank: str | None = None
 ) -> IndexSearch:
-    """Return the search over an index file that a candidate carries.
+    """Return the search over an index file that a candidate carries; `rerank` names a cross-encoder.
 
     Raises:
         DataError: the file is no index, or was made with another embedder (DOC-005, DOC-001).
-        ModelError: `rerank` names no cross-encoder.
     """
     embedder = tools.models.embedder(tools.task.embedder).digest
-    return IndexSearch(
-        from_bytes(content, embed=embed, embedder=embedder),
-        k=k,
-        how=how,
-        rerank=tools.models.reranker(rerank) if isinstance(rerank, str) else None,
-    )
+    index = from_bytes(content, embed=embed, embedder=embedder)
+    reads_again = tools.models.reranker(rerank) if rerank is not None else None
+    return IndexSearch(index, k=k, how=how, rerank=reads_again)
 
 
 @dataclass(frozen=True)
