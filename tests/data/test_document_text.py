@@ -120,7 +120,7 @@ def test_a_word_file_is_read_with_its_tables_links_and_title(tmp_path: Path) -> 
     (found,) = read_documents(tmp_path)
     assert found.title == "Returns"
     assert found.text.split("\n\n") == [
-        "Returns",
+        "# Returns",
         "Send it back within 30 days.",
         "country | days\nFinland | 30",
         "A tab\there\nand a line.",
@@ -212,13 +212,19 @@ def test_a_page_is_read_as_its_reader_sees_it() -> None:
     found = html_text(page.encode())
     assert found.title == "The shop"
     assert found.text.split("\n\n") == [
-        "Returns",
+        "# Returns",
         "Within 30 days, unused & boxed.",
         "one\ntwo",
         "country | days\nFinland | 30",
         "a\nb",
         "last",
     ]
+
+
+def test_headings_of_a_page_keep_their_level_and_empty_ones_are_left_out() -> None:
+    page = "<h1>Fees</h1><p>All.<h2> <a href=x>For <b>transfers</b></a></h2>Two euros.<h3></h3><h3> </h3>end"
+    found = html_text(page.encode())
+    assert found.text == "# Fees\n\nAll.\n\n## For transfers\n\nTwo euros.\n\nend"
 
 
 def test_a_page_may_name_its_encoding() -> None:

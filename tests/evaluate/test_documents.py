@@ -53,6 +53,11 @@ def test_the_needed_passages_are_those_of_the_named_document_that_hold_the_answe
     assert LIBRARY.needed(asked("x", "in other words", "a")) == {"a#1", "a#2"}
     assert LIBRARY.needed(asked("x", "in other words")) == frozenset()
     assert LIBRARY.needed(asked("x", NONE, "a")) == frozenset()
+    assert LIBRARY.needed(asked("x", "308", "c, b")) == {"b#1"}
+    comma = (PASSAGES[0].model_copy(update={"document_id": "Fresno, California"}),)
+    assert Library(comma, document_column="document").needed(
+        asked("x", "308", "Fresno, California")
+    ) == {"a#1"}
     labels = Library(PASSAGES, document_column="document", is_text=False)
     assert labels.needed(asked("x", "308")) == frozenset()
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.ladder.tasks import at_noon
+from tests.ladder.tasks import THINGS, at_noon
 from tests.ladder.tiny_ladder import LORA, Place
 
 from freehold.core.measure import Verdict
@@ -69,3 +69,21 @@ def test_an_error_of_lora_is_its_own_error(place: Place) -> None:
     rung = place.climb(place.task(ladder)).climb.rung("lora+retrieve")
     assert rung.verdict is Verdict.ERROR
     assert "no training row is left" in (rung.reason or "")
+
+
+def test_with_documents_it_carries_the_index_and_chooses_when_to_refuse(place: Place) -> None:
+    place.write("docs.jsonl", [{"id": colour, "text": f"It is {colour}."} for colour in THINGS])
+    ladder = (
+        "rungs: [lora+retrieve], retrieve: {from: [documents], passages: [1], chunk: 100}, "
+        f"{LORA}"
+    )
+    task = place.task(
+        ladder, data=", documents: docs.jsonl", more="output: {unanswerable: nothing}\n"
+    )
+    rung = place.climb(task).climb.rung("lora+retrieve")
+    assert rung.state == "measured", rung.reason
+    candidate, files = place.candidate(place.climb(task), "lora+retrieve")
+    assert {"index.db", "coverage.json", "adapter_config.json"} <= files.keys()
+    assert "threshold" in candidate.spec
+    assert rung.documents is not None
+    assert rung.documents.k <= 1

@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.ladder.tasks import at_noon
 from tests.ladder.tiny_ladder import Ticks
+from tests.models.test_rerank import save_cross_encoder
 
 from freehold.core.candidate import Candidate
+from freehold.core.errors import ConfigError
 from freehold.core.measure import Answer, Run, RungResult
 from freehold.core.message import Message
 from freehold.core.outcome import Failed, Scored
 from freehold.core.snapshot import Example
 from freehold.core.taskfile import parse_task_file
+from freehold.data.chunk import ChunkSpec
 from freehold.ladder.baseline import pack_arrays
 from freehold.ladder.climb import ClimbOutcome, climb
-from freehold.ladder.passages import labels_of
+from freehold.ladder.passages import build_index, labels_of, open_search
 from freehold.ladder.prepare import Prepared, prepare
 from freehold.ladder.recall import tools_of
 from freehold.ladder.retrieve import RUNG, RetrievingAnswerer
@@ -340,3 +344,39 @@ def test_a_candidate_of_before_the_index_still_answers(tmp_path: Path, place: Pa
     assert isinstance(answer, Answer)
     assert answer.value == "20"
     assert len(answer.passages) == 3
+
+
+def test_a_cross_encoder_decides_the_order_where_one_is_named(place: Path) -> None:
+    folder = save_cross_encoder(place / "cross")
+    models = Models(cache=place)
+    scores = models.reranker(str(folder))
+    question = "How many moons does Zarkon have?"
+    with Store.open(place, clock=at_noon) as store:
+        prepared = task(place, retrieve=f", rerank: {folder}")
+        tools = tools_of(
+            ClimbOutcome(
+                climb=None,  # pyright: ignore[reportArgumentType]
+                climb_id="c1",
+                task=prepared.task,
+                snapshot=prepared.snapshot,
+            ),
+            store=store,
+            models=models,
+        )
+        tools = replace(tools, documents=prepared.documents)
+        (variant,) = RUNG.variants(tools)
+        assert variant.spec["rerank"] == str(folder)
+        content = build_index(tools, ChunkSpec(size=200)).content
+        search = open_search(
+            content, tools, k=24, how="words", embed=tools.embed, rerank=str(folder)
+        )
+        (found,) = search.find([question], [frozenset()])
+    given = scores(question, [one.whole for one in found]).tolist()
+    assert len(given) == len(PLANETS)
+    assert given == sorted(given, reverse=True)
+
+
+def test_an_overlap_of_more_than_half_a_passage_is_refused() -> None:
+    text = "task: t\ninstruction: Do it.\ndata: a.jsonl\nladder:\n  retrieve: {chunk: 100, overlap: 60}\n"
+    with pytest.raises(ConfigError, match="CFG-004"):
+        parse_task_file(text)

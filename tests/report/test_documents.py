@@ -7,6 +7,7 @@ from freehold.core.measure import Citation, Climb, DocumentFigures, Estimate
 from freehold.report.compare import OneAnswer, eval_one_table
 from freehold.report.contract import CLIMB_SCHEMA, climb_json
 from freehold.report.documents import citation_text, figures_json, figures_table, figures_text
+from freehold.report.html import climb_html
 
 FIGURES = DocumentFigures(
     k=3,
@@ -62,3 +63,19 @@ def test_one_answer_shows_its_citations_below_it() -> None:
     )
     lines = eval_one_table([answer]).splitlines()
     assert lines[2].strip() == '[1] fees#2, written: "Two days."'
+
+
+def test_the_page_shows_the_figures_and_the_citations_of_its_examples() -> None:
+    view = sample.view()
+    first = view.examples[0]
+    answers = tuple(one.model_copy(update={"citations": (CITED,)}) for one in first.answers)
+    shown = view.model_copy(
+        update={
+            "climb": with_documents(),
+            "examples": (first.model_copy(update={"answers": answers}), *view.examples[1:]),
+        }
+    )
+    page = climb_html(shown)
+    assert "What was done with the documents" in page
+    assert "fees#2, written" in page
+    assert "What was done with the documents" not in climb_html(view)

@@ -1,7 +1,7 @@
 # pyright: basic
 """Answers from documents: found, cited, refused where there is none. Writes RESULTS.md.
 
-    python benchmarks/decide/documents/run.py --data ../shared/data [--only code|acorn] [--test N]
+    python benchmarks/decide/documents/run.py --data ../shared/data [--only "code, hybrid"] [--test N]
 
 xquad_en becomes a task with documents. Every fifth document is taken away, so that its questions have no
 answer left; other paragraphs of the same article stay, which makes them hard to tell. Two things answer in the
@@ -37,6 +37,7 @@ from freehold.store.store import Store
 HERE = Path(__file__).parent
 SEED = 7
 NO_ANSWER = "I do not know"
+RUNS = ("code, hybrid", "code, words", "code, meaning", "acorn, hybrid")
 TASK = """task: xquad
 instruction: Answer the question from the passages, in as few words as possible.
 data:
@@ -161,7 +162,6 @@ def figures_row(result: RungResult, run: Run, seconds: float, *, who: str, how: 
 
 def results(kept: dict[str, dict]) -> str:
     columns = list(kept)
-    first = kept[columns[0]]
     lines = [
         "# Answers from documents",
         "",
@@ -205,7 +205,6 @@ def results(kept: dict[str, dict]) -> str:
         NOTES.strip(),
         "",
     ]
-    del first
     return "\n".join(lines)
 
 
@@ -226,24 +225,20 @@ chooses for itself on dev: refusing pays sooner for who answers badly.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--only", choices=("code", "acorn"))
+    parser.add_argument("--only", choices=RUNS)
     parser.add_argument("--test", type=int, default=400)
-    parser.add_argument("--acorn-test", type=int, default=100)
+    parser.add_argument("--acorn-test", type=int, default=60)
     arguments = parser.parse_args()
     file = HERE / "figures.json"
-    kept: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
-    if arguments.only in (None, "code"):
-        for how in ("hybrid", "words", "meaning"):
-            kept[f"code, {how}"] = figures(
-                arguments.data, who="code", test=arguments.test, passages=3, how=how
-            )
-    if arguments.only in (None, "acorn"):
-        kept["acorn, hybrid"] = figures(
-            arguments.data, who="acorn", test=arguments.acorn_test, passages=3
-        )
-    file.write_text(json.dumps(kept, indent=1) + "\n")
-    (HERE / "RESULTS.md").write_text(results(kept))
-    print(results(kept))
+    for name in RUNS if arguments.only is None else (arguments.only,):
+        who, how = name.split(", ")
+        test = arguments.test if who == "code" else arguments.acorn_test
+        found = figures(arguments.data, who=who, test=test, passages=3, how=how)
+        kept: dict[str, dict] = json.loads(file.read_text()) if file.exists() else {}
+        kept = {one: {**kept, name: found}[one] for one in RUNS if one in kept or one == name}
+        file.write_text(json.dumps(kept, indent=1) + "\n")
+        (HERE / "RESULTS.md").write_text(results(kept))
+    print((HERE / "RESULTS.md").read_text())
 
 
 if __name__ == "__main__":

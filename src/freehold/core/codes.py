@@ -245,6 +245,7 @@ CODES: Mapping[str, str] = {
     "DOC-006": "The index is being written by another process. One process writes at a time; searching goes on.",
     "DOC-007": "The database with the index of the documents cannot be opened: psycopg is not installed (`pip install"
     " 'freehold[postgres]'`), the address is wrong, or the server does not run.",
+    "DOC-008": "The folder is no cross-encoder that gives a question and a passage one score.",
     "DOC-021": "A document holds no text, so that nothing can be found in it. The others are searched.",
     "DOC-022": "A document is larger than one document is (64 MiB): a library in one file. Divided by chapter, or as"
     " one text a line of .jsonl, it can be searched, and an answer can say where it stands.",

@@ -6,9 +6,9 @@ these, and the resolved `Task` (`task.py`) holds them, so that a setting has one
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from freehold.core.record import Record
 
@@ -298,7 +298,8 @@ class RetrieveSpec(Record):
     `k` are the numbers of examples and `passages` those of passages that are tried on dev. `how` passages are
     found: by their `words` (BM25), by their `meaning` (embeddings), or `hybrid`, by both. A passage has at most
     `chunk` characters, and repeats at most the last `overlap` of the one before it. `cite` numbers the passages of
-    free-text tasks and asks for the numbers in the answer.
+    free-text tasks and asks for the numbers in the answer. With `rerank`, the folder of a cross-encoder, the best 30
+    are read again with the question, and its scores decide.
     """
 
     sources: tuple[Literal["examples", "documents"], ...] = Field(
@@ -310,6 +311,15 @@ class RetrieveSpec(Record):
     how: Literal["hybrid", "words", "meaning"] = "hybrid"
     overlap: Count = 0
     cite: bool = True
+    rerank: str | None = None
+
+    @model_validator(mode="after")
+    def _overlap_leaves_room(self) -> Self:
+        if self.overlap * 2 > self.chunk:
+            raise ValueError(
+                f"overlap ({self.overlap}) may be at most half of chunk ({self.chunk})"
+            )
+        return self
 
 
 class RetentionSpec(Record):

@@ -43,6 +43,7 @@ class Extracted:
 
 _CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 _UNSEEN = frozenset({"head", "script", "style", "template", "svg", "noscript"})
+_HEADS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _LINES = frozenset({"br", "tr", "li", "dt", "dd", "option"})
 _BLOCKS = frozenset(
     {
@@ -55,6 +56,8 @@ _BLOCKS = frozenset(
 
 def html_text(content: bytes, limits: Limits = LIMITS) -> Extracted:
     """Return the text of a page as its reader sees it: a line a line, an empty line between blocks.
+
+    Headings are written as in Markdown, so that it is known what stands under them.
 
     The encoding is the one that the page names, else UTF-8.
 
@@ -96,6 +99,7 @@ class _PageText(HTMLParser):
         self._unseen: list[str] = []
         self._is_title = False
         self._as_written = 0
+        self._heading = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         del attrs
@@ -106,6 +110,8 @@ class _PageText(HTMLParser):
         self._is_title = tag == "title" and not self.title
         self._as_written += tag == "pre"
         self._break(tag)
+        if tag in _HEADS:
+            self._heading = int(tag[1])
         if tag in ("td", "th"):
             self._parts.append("\t")
 
@@ -114,6 +120,8 @@ class _PageText(HTMLParser):
             del self._unseen[self._unseen.index(tag) :]
         self._is_title = False
         self._as_written = max(0, self._as_written - (tag == "pre"))
+        if tag in _HEADS:
+            self._heading = 0
         if tag in _BLOCKS:
             self._break(tag)
 
@@ -121,6 +129,9 @@ class _PageText(HTMLParser):
         if self._is_title:
             self.title.append(data)
         elif not self._unseen:
+            if self._heading and data.strip():
+                self._parts.append("#" * self._heading + " ")
+                self._heading = 0
             self._parts.append(data if self._as_written else re.sub(r"\s+", " ", data))
 
     def _break(self, tag: str) -> None:
@@ -147,11 +158,13 @@ _LEFT_OUT = frozenset({"del", "moveFrom", f"{_COMPATIBLE}Fallback"})
 _BODY = "word/document.xml"
 _OLE_START = b"\xd0\xcf\x11\xe0"
 _LARGEST_PART = 64 * MIB
-_HEADINGS = frozenset({"title", "heading1", "heading 1"})
+_HEADING = re.compile(r"title|heading ?([1-6])")
 
 
 def docx_text(content: bytes, limits: Limits = LIMITS) -> Extracted:
     """Return the paragraphs and tables of a Word file, in order; an empty line between them.
+
+    Headings are written as in Markdown.
 
     Raises:
         NoTextError: it is no Word file, damaged, locked, or unpacks to more than a text can be.
@@ -187,7 +200,7 @@ class _WordText:
     _run: list[str] = field(default_factory=list[str])
     _open: list[list[str]] = field(default_factory=lambda: [[]])
     _skipped: int = 0
-    _is_heading: bool = False
+    _level: int = 0
 
     def read(self, part: IO[bytes]) -> Extracted:
         for event, element in ElementTree.iterparse(part, events=("start", "end")):
@@ -216,7 +229,8 @@ class _WordText:
             case "t" | "tab" | "br" | "cr":
                 self._say(name, element)
             case "pStyle":
-                self._is_heading = element.get(f"{_WORD}val", "").casefold() in _HEADINGS
+                style = _HEADING.fullmatch(element.get(f"{_WORD}val", "").casefold())
+                self._level = int(style[1] or 1) if style else 0
             case "p":
                 self._end_paragraph()
             case "tbl" | "tr" | "tc":
@@ -234,11 +248,14 @@ class _WordText:
     def _end_paragraph(self) -> None:
         text = "".join(self._run).strip()
         self._run.clear()
+        if text and self._level:
+            text = " ".join(text.split())
+            if self._level == 1 and not self.title:
+                self.title = text
+            text = f"{'#' * self._level} {text}"
         if text:
             self._open[-1].append(text)
-            if self._is_heading and not self.title:
-                self.title = " ".join(text.split())
-        self._is_heading = False
+        self._level = 0
 
 
 # PDF -----------------------------------------------------------------------------------------

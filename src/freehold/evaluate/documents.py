@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,8 +32,8 @@ WRONG_BELOW = 0.5
 class Library:
     """The passages that were searched, and what the task says about its answers.
 
-    `document_column` names the column of an example with the ids of the documents that it needs, separated by
-    commas. `unanswerable` is the declared text for questions that the documents do not answer. `is_text` says
+    `document_column` names the column of an example with the id of the document that it needs, or several ids,
+    separated by commas. `unanswerable` is the declared text for questions that the documents do not answer. `is_text` says
     whether answers are free text: labels and JSON have no claims, and no passage holds them.
     """
 
@@ -45,8 +46,7 @@ class Library:
         """Return the ids of the passages that hold the needed fact; none where that cannot be told."""
         if is_unanswerable(example.target, self.unanswerable):
             return frozenset()
-        named = example.fields.get(self.document_column or "", "")
-        documents = {part.strip() for part in named.split(",") if part.strip()}
+        documents = self._named(example.fields.get(self.document_column or "", "").strip())
         passages = [one for one in self.passages if not documents or one.document_id in documents]
         target = example.target
         if self.is_text and isinstance(target, str):
@@ -54,6 +54,16 @@ class Library:
             if holding:
                 return frozenset(holding)
         return frozenset(one.id for one in passages) if documents else frozenset()
+
+    def _named(self, written: str) -> frozenset[str]:
+        """Return the ids that a column names; an id may itself hold commas."""
+        if written in self._document_ids:
+            return frozenset({written})
+        return frozenset(part.strip() for part in written.split(",") if part.strip())
+
+    @cached_property
+    def _document_ids(self) -> frozenset[str]:
+        return frozenset(passage.document_id for passage in self.passages)
 
 
 def explained(run: Run, examples: Sequence[Example], library: Library) -> Run:

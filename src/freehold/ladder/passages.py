@@ -21,6 +21,7 @@ from freehold.data.chunk import ChunkSpec
 from freehold.data.documents import Passage
 from freehold.ladder.events import Progress
 from freehold.ladder.tools import Floats, Tools
+from freehold.models.rerank import Rerank
 from freehold.retrieve.index import Embed, How, Index, from_bytes, open_index
 
 INDEX_FILE = "index.db"
@@ -91,9 +92,10 @@ class Remembering:
 class IndexSearch:
     """Searches the index that a candidate carries."""
 
-    def __init__(self, index: Index, *, k: int, how: How) -> None:
+    def __init__(self, index: Index, *, k: int, how: How, rerank: Rerank | None = None) -> None:
         """Take over an index, which is closed when this is let go."""
         self._index = index
+        self._rerank = rerank
         self._k = k
         self._how: How = how
         self._passages: tuple[Passage, ...] | None = None
@@ -112,7 +114,9 @@ class IndexSearch:
         for labels in sorted(set(access), key=sorted):
             places = [place for place, held in enumerate(access) if held == labels]
             asked = [texts[place] for place in places]
-            results = self._index.search(asked, k=self._k, how=self._how, access=labels)
+            results = self._index.search(
+                asked, k=self._k, how=self._how, access=labels, rerank=self._rerank
+            )
             for place, result in zip(places, results, strict=True):
                 found[place] = [one.passage for one in result]
         return found
@@ -157,14 +161,18 @@ def nearest(queries: Floats, vectors: Floats, k: int) -> list[list[int]]:
     return found
 
 
-def open_search(content: bytes, tools: Tools, *, k: int, how: How, embed: Embed) -> IndexSearch:
-    """Return the search over an index file that a candidate carries.
+def open_search(
+    content: bytes, tools: Tools, *, k: int, how: How, embed: Embed, rerank: str | None = None
+) -> IndexSearch:
+    """Return the search over an index file that a candidate carries; `rerank` names a cross-encoder.
 
     Raises:
         DataError: the file is no index, or was made with another embedder (DOC-005, DOC-001).
     """
     embedder = tools.models.embedder(tools.task.embedder).digest
-    return IndexSearch(from_bytes(content, embed=embed, embedder=embedder), k=k, how=how)
+    index = from_bytes(content, embed=embed, embedder=embedder)
+    reads_again = tools.models.reranker(rerank) if rerank is not None else None
+    return IndexSearch(index, k=k, how=how, rerank=reads_again)
 
 
 @dataclass(frozen=True)

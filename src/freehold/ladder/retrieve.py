@@ -274,7 +274,10 @@ def _settings(k: int, tools: Tools, *, passages: int) -> dict[str, JsonValue]:
         settings |= {"access": list(task.access), "access_column": task.access_column}
     if not passages:
         return settings
-    return settings | {
+    again: dict[str, JsonValue] = {"rerank": spec.rerank} if spec.rerank is not None else {}
+    return {
+        **settings,
+        **again,
         "passages": passages,
         "how": spec.how,
         "chunk": spec.chunk,
@@ -432,13 +435,14 @@ def _grounds(
         texts: list[str] = json.loads(files["passages.json"])
         vectors = unpack_arrays(files["passages.npz"])["vectors"]
         return Grounds(NearestPassages(texts, vectors, k=PASSAGES_BEFORE, embed=embed))
-    how = spec["how"]
+    how, rerank = spec["how"], spec.get("rerank")
     search = open_search(
         files[INDEX_FILE],
         tools,
         k=int(str(spec["passages"])),
         how="words" if how == "words" else "meaning" if how == "meaning" else "hybrid",
         embed=embed,
+        rerank=rerank if isinstance(rerank, str) else None,
     )
     is_text = isinstance(tools.task.output, TextOutput)
     coverage = files.get(COVERAGE_FILE)

@@ -32,6 +32,7 @@ from freehold.ladder.answerer import Answerer
 from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
+from freehold.models.rerank import Rerank
 from freehold.store.lineage import Thing, descend
 from freehold.store.store import Store
 from freehold.train.records import TrainEvent
@@ -68,6 +69,7 @@ class Models:
         self._open_base = open_base or self._open_local
         self._models: dict[str, Model] = {}
         self._embedders: dict[str, Embedder] = {}
+        self._rerankers: dict[str, Rerank] = {}
 
     def base(self, spec: BaseModelSpec) -> Model:
         """Return the model of a spec.
@@ -97,12 +99,25 @@ class Models:
             self._embedders[name] = open_embedder(name, cache=self._cache, online=self._online)
         return self._embedders[name]
 
+    def reranker(self, name: str) -> Rerank:
+        """Return a cross-encoder by name.
+
+        Raises:
+            ModelError: it cannot be opened.
+        """
+        from freehold.models.rerank import open_reranker
+
+        if name not in self._rerankers:
+            self._rerankers[name] = open_reranker(name, cache=self._cache, online=self._online)
+        return self._rerankers[name]
+
     def close(self) -> None:
         """Let go of everything that was opened."""
         for model in self._models.values():
             model.close()
         self._models.clear()
         self._embedders.clear()
+        self._rerankers.clear()
 
 
 def _no_domain_before(_model: Model) -> tuple[float, ...]:

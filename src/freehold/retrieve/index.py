@@ -34,6 +34,11 @@ How = Literal["hybrid", "words", "meaning"]
 Embed = Callable[[Sequence[str]], Floats]
 """Texts to unit vectors, float32 [texts, dimension]."""
 
+Rerank = Callable[[str, Sequence[str]], Floats]
+"""A question and texts to a score for each text; higher fits better."""
+
+RERANKED = 30
+"""How many passages are read again with the question, where something reads them."""
 VERSION = "1"
 _BATCH_PASSAGES = 512
 _BATCH_QUERIES = 32
@@ -279,6 +284,7 @@ class Index:
         k: int,
         how: How = "hybrid",
         access: frozenset[str] | None = None,
+        rerank: Rerank | None = None,
     ) -> list[list[Found]]:
         """Return the k best passages for each query, the best first; fewer where fewer are found.
 
@@ -291,7 +297,14 @@ class Index:
             access: the labels that the asker holds; None and the empty set: none. A document without
                 labels is seen by everybody, one with labels by those who hold one of them. What is not
                 seen has no influence on what is found, its order or its score.
+            rerank: reads the 30 best passages (or k, if that is more) with the query, and its scores decide.
         """
+        if rerank is not None:
+            wide = self.search(queries, k=max(k, RERANKED), how=how, access=access)
+            return [
+                _reread(query, found, rerank)[:k]
+                for query, found in zip(queries, wide, strict=True)
+            ]
         found: list[list[Found]] = []
         for at in range(0, len(queries), _BATCH_QUERIES):
             some = queries[at : at + _BATCH_QUERIES]
@@ -348,6 +361,13 @@ class Index:
         if self._arrays is None or self._arrays.changes != changes:
             self._arrays = load(self._shelf, changes)
         return self._arrays
+
+
+def _reread(query: str, found: Sequence[Found], rerank: Rerank) -> list[Found]:
+    """Return what was found in the order of new scores; equal ones stay in the order that they had."""
+    scores = [float(score) for score in rerank(query, [one.passage.whole for one in found])]
+    order = sorted(range(len(found)), key=lambda place: -scores[place])
+    return [found[place].model_copy(update={"score": scores[place]}) for place in order]
 
 
 # What is written ---------------------------------------------------------------------------------
