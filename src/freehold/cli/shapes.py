@@ -40,6 +40,23 @@ _KEPT: JsonValue = {
     ]
 }
 _SLICE: JsonValue = {**_object({"slice": _TEXT, "quality": _QUALITY})}
+_TURN: JsonValue = {
+    **_object({"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT})
+}
+_PROMPT: JsonValue = {
+    **_object(
+        {
+            "rung": _TEXT,
+            "state": {"enum": ["asked", "no model", "skipped", "failed"]},
+            "variant": _TEXT_OR_NULL,
+            "reason": _TEXT_OR_NULL,
+            "messages": {"type": "array", "items": _TURN},
+            "prompt": _TEXT_OR_NULL,
+            "sha256": _TEXT_OR_NULL,
+            "tokens": {"type": ["integer", "null"]},
+        }
+    )
+}
 _ANSWER: JsonValue = {
     **_object(
         {
@@ -56,7 +73,7 @@ _ANSWER: JsonValue = {
 
 EVAL_SCHEMA: Mapping[str, JsonValue] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What `freehold eval --json` prints; the second form with -i",
+    "title": "What `freehold eval --json` prints; the second form with -i, the third with --messages",
     "oneOf": [
         {
             **_object(
@@ -86,6 +103,7 @@ EVAL_SCHEMA: Mapping[str, JsonValue] = {
                 }
             )
         },
+        {**_object({"input": _TEXT, "prompts": {"type": "array", "items": _PROMPT}})},
     ],
 }
 

@@ -243,6 +243,12 @@ CODES: Mapping[str, str] = {
     " with it.",
     "USE-009": "A launcher such as `torchrun` started several processes, and this verb would do all of its work in"
     " each of them. `freehold train` is the verb whose processes train one model together.",
+    "USE-013": "The rung asks no model: it is a baseline, and has no prompt that could be shown or exported.",
+    "USE-014": "The folder that an export would be written to holds something that no export wrote. Exports of"
+    " before are replaced without a question.",
+    "USE-015": "An export was read back and is not byte for byte what the rung asks, so it was not given its name."
+    " This is a fault of Freehold or of the disk; `--to messages` writes the plainest form.",
+    "USE-016": "The split whose examples were asked for has no rows.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }
