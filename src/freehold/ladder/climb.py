@@ -260,6 +260,8 @@ class _Climbing:
             confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
             slices=self._slices(run),
             tried=chosen.tried,
+            sweep=chosen.sweep,
+            prompt_gain=chosen.prompt_gain,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)

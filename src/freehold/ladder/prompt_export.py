@@ -171,9 +171,7 @@ def _parts_say(files: Mapping[str, bytes], rows: Sequence[ExportedRow]) -> bool:
     """Tell whether system.md and fewshot.jsonl make the messages of every example."""
     system = files[SYSTEM].decode("utf-8", "surrogatepass")
     shots = [json.loads(line) for line in files[SHOTS].splitlines()]
-    examples = tuple(
-        Example(id="", input=shot["user"], target=shot["assistant"]) for shot in shots
-    )
+    examples = tuple(Example(id="", input=shot["user"], target=shot["assistant"]) for shot in shots)
     return all(
         conversation(system, row.example, shots=examples) == row.asked.messages for row in rows
     )
@@ -369,9 +367,7 @@ def _promptfoo_shape(export: PromptExport, rows: Sequence[ExportedRow], suffix: 
     prompt: JsonValue = [
         {
             "role": same[0].role,
-            "content": f"{{{{{varies[place]}}}}}"
-            if place in varies
-            else _escaped(same[0].content),
+            "content": f"{{{{{varies[place]}}}}}" if place in varies else _escaped(same[0].content),
         }
         for place, same in enumerate(turns)
     ]
@@ -418,8 +414,10 @@ def _is_carried(row: ExportedRow, places: tuple[int, ...]) -> bool:
 
 def _escaped(text: str) -> str:
     """Return text for a Nunjucks template that renders to itself, whatever becomes of line endings."""
-    has_tag = any(opening in text for opening in ("{{", "{%", "{#"))
-    stands_for = {"\r": '{{ "\\r" }}', **({"{": '{{ "{" }}'} if has_tag else {})}
+    has_tag = any(tag in text for tag in ("{{", "{%", "{#", "#}"))
+    stands_for = {"\r": '{{ "\\r" }}'}
+    if has_tag:
+        stands_for |= {"{": '{{ "{" }}', "#": '{{ "#" }}'}
     return "".join(stands_for.get(letter, letter) for letter in text)
 
 

@@ -56,9 +56,7 @@ def run(session: Session) -> int:
         staged = _staged(folder, files)
         try:
             # The candidate is loaded and asked a second time: what is compared was not made by the same call.
-            again = rows_of(
-                _answerer(outcome, candidate, store=store, models=models), examples
-            )
+            again = rows_of(_answerer(outcome, candidate, store=store, models=models), examples)
             read = {path.name: path.read_bytes() for path in staged.iterdir()}
             wrong = proof(read, export, rows=again or ())
             if wrong or read != files:
@@ -114,7 +112,7 @@ def _examples(snapshot: Snapshot, split: str, limit: int | None) -> tuple[Exampl
     return examples
 
 
-def _answerer(outcome: ClimbOutcome, candidate: Candidate, *, store: Store, models: Models):  # noqa: ANN202
+def _answerer(outcome: ClimbOutcome, candidate: Candidate, *, store: Store, models: Models):
     from freehold.ladder.recall import answerer_of
 
     return answerer_of(candidate, outcome, store=store, models=models)
