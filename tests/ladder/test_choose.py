@@ -183,7 +183,7 @@ class _Stops(ScriptedModel):
         def say(messages: Sequence[Message]) -> str:
             if self.calls > after:
                 raise KeyboardInterrupt
-            return inner._answer(messages)  # pyright: ignore[reportPrivateUsage]
+            return inner._answer(messages)
 
         super().__init__(say)
 
@@ -208,7 +208,9 @@ def test_rewritings_are_in_the_words_of_the_task(tmp_path: Path) -> None:
     texts = rewritings(task, list_labels=True)
     assert len(set(texts)) == len(texts) == 6
     assert "Say which." in texts
-    assert "Say which. Of three colours.\nThe possible answers are:\n- blue\n- green\n- red" in texts
+    assert (
+        "Say which. Of three colours.\nThe possible answers are:\n- blue\n- green\n- red" in texts
+    )
 
 
 def test_a_proposal_that_is_no_instruction_or_repeats_a_row_is_left_out() -> None:

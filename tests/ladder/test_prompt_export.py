@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -70,6 +71,10 @@ def exported(
     )
 
 
+def read_yaml(content: bytes) -> Any:
+    return YAML(typ="safe").load(content.decode())  # pyright: ignore[reportUnknownMemberType]
+
+
 def test_every_format_is_proven_and_a_changed_byte_is_found() -> None:
     export = exported()
     for to in EXPORTS:
@@ -121,9 +126,7 @@ def test_the_python_snippet_makes_the_same_messages(tmp_path: Path) -> None:
 
 
 def test_promptfoo_tests_hold_the_question_and_what_is_right() -> None:
-    config = YAML(typ="safe").load(
-        export_files(exported(), "promptfoo")["promptfooconfig.yaml"].decode()
-    )
+    config = read_yaml(export_files(exported(), "promptfoo")["promptfooconfig.yaml"])
     assert config["prompts"] == ["file://prompt.json"]
     first = config["tests"][0]
     assert first["vars"] == {"question": "moss, NO: on?"}
@@ -131,7 +134,7 @@ def test_promptfoo_tests_hold_the_question_and_what_is_right() -> None:
     schema: JsonOutput = JsonOutput(json_schema={"type": "object"})
     rows = (Example(id="j", input="x", target={"a": 1}),)
     as_json = export_files(exported(rows, shots=(), output=schema), "promptfoo")
-    asserts = YAML(typ="safe").load(as_json["promptfooconfig.yaml"].decode())["tests"][0]["assert"]
+    asserts = read_yaml(as_json["promptfooconfig.yaml"])["tests"][0]["assert"]
     assert asserts == [
         {"type": "is-json", "value": {"type": "object"}},
         {"type": "equals", "value": {"a": 1}},

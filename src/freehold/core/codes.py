@@ -23,6 +23,8 @@ CODES: Mapping[str, str] = {
     " that YAML leaves its backslashes alone.",
     "CFG-009": "`metric.python` names a file that cannot be run, or a function that it does not have. The"
     " function is called as score(example, output) and returns a number in [0, 1].",
+    "CFG-018": "A search for a prompt chooses on one part of dev and measures its gain on the other, and dev has too"
+    " few examples for both. Raise `data.split.dev`, or leave `search` out.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 
 from freehold.core.sections import PromptSearchSpec
 from freehold.core.snapshot import Example
+from freehold.ladder.prompt_search import Ground, search_prompt
 from freehold.ladder.prompts import Asker, answer_text, shots_from_json, shots_to_json, system_text
 from freehold.ladder.rung import (
     Built,
@@ -82,8 +83,6 @@ def search_with(
 
     It is compared with the rung's own variant of as many examples, the first one where there is none.
     """
-    from freehold.ladder.prompt_search import search_prompt
-
     if spec is None or not variants:
         return None
     same = [variant for variant in variants if variant.spec["k"] == spec.k]
@@ -93,10 +92,15 @@ def search_with(
         spec,
         tools,
         exam(spec.held),
-        start=start,
-        start_shots=shots_of(start, tools),
-        answerer=lambda system, shots: FixedPromptAnswerer(asker=asks, system=system, shots=shots),
-        kind=rung,
+        ground=Ground(
+            rung=rung,
+            start=start,
+            shots=shots_of(start, tools),
+            pool=pick_shots(tools, spec.pool, diverse=True),
+            answerer=lambda system, shots: FixedPromptAnswerer(
+                asker=asks, system=system, shots=shots
+            ),
+        ),
     )
 
 

@@ -469,10 +469,10 @@ def _promptfoo_says(
     jinja = SandboxedEnvironment(autoescape=False, keep_trailing_newline=True)
     asked = {row.example.id: _turns(row.asked.messages) for row in rows}
     for name in configs:
-        config = YAML(typ="safe").load(files[name].decode("utf-8"))  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        config = YAML(typ="safe").load(files[name].decode("utf-8"))  # pyright: ignore[reportUnknownMemberType]
         prompt = json.loads(files[config["prompts"][0].removeprefix("file://")])
         templates = [(turn["role"], jinja.from_string(turn["content"])) for turn in prompt]
-        for test in config["tests"]:  # pyright: ignore[reportUnknownVariableType]
+        for test in config["tests"]:
             turns = [
                 {"role": role, "content": template.render(test["vars"])}
                 for role, template in templates

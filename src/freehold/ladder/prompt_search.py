@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import JsonValue
 
 from freehold.core import message
@@ -59,6 +60,21 @@ class Prompt:
         return digest_json("prompt", [self.system, shots])
 
 
+@dataclass(frozen=True)
+class Ground:
+    """What a rung gives a search to stand on.
+
+    `start` is the variant without a search that it is compared with, and `shots` its examples; `pool` are the
+    training examples that compete; `answerer(system, shots)` makes what answers; `rung` is part of the name.
+    """
+
+    rung: str
+    start: Variant
+    shots: tuple[Example, ...]
+    pool: tuple[Example, ...]
+    answerer: Callable[[str, tuple[Example, ...]], Answerer]
+
+
 class FoundPrompt(Record):
     """What a search came to, kept in the store: the prompt, what it took, and what was done."""
 
@@ -75,10 +91,7 @@ def search_prompt(
     tools: Tools,
     exam: Exam,
     *,
-    start: Variant,
-    start_shots: tuple[Example, ...],
-    answerer: Callable[[str, tuple[Example, ...]], Answerer],
-    kind: str,
+    ground: Ground,
 ) -> Found:
     """Return the best prompt that the search found, as a variant to be built, and what it took.
 
@@ -88,10 +101,7 @@ def search_prompt(
         spec: budget, and what is tried.
         tools: the task, its training examples, the models.
         exam: scores of an answerer on dev examples that the search may see.
-        start: the variant without a search that it is compared with.
-        start_shots: its examples.
-        answerer: makes what answers with a system turn and examples.
-        kind: the rung, as part of the name of the search.
+        ground: the rung's own prompt, and what may take its place.
 
     Raises:
         ConfigError: CFG-018, dev is too small.
@@ -99,7 +109,7 @@ def search_prompt(
     if len(exam.seen) + len(exam.held) < FEWEST_DEV:
         raise ConfigError(
             "CFG-018",
-            f"ladder.{kind}.search has {len(exam.seen) + len(exam.held)} dev examples to choose with, and"
+            f"ladder.{ground.rung}.search has {len(exam.seen) + len(exam.held)} dev examples to choose with, and"
             f" needs {FEWEST_DEV}",
             help="freehold climb -s data.split.dev=100",
         )
@@ -107,16 +117,22 @@ def search_prompt(
     key = digest_json(
         "prompt search",
         [
-            [kind, spec.to_json(), start.spec, model.digest, tools.task.question_digest],
+            [
+                ground.rung,
+                spec.to_json(),
+                ground.start.spec,
+                model.digest,
+                tools.task.question_digest,
+            ],
             [tools.train.digest, tools.task.metric.to_json(), list(exam.seen), list(exam.held)],
         ],
     )
     kept = tools.store.recall(key, FoundPrompt)
     if kept is None:
         first = Prompt(
-            system_text(tools.task, list_labels=labels_fit(tools.task, model)), start_shots
+            system_text(tools.task, list_labels=labels_fit(tools.task, model)), ground.shots
         )
-        kept = _Search(spec, tools, exam, first, answerer, key).run()
+        kept = _Search(spec, tools, exam, first, ground).run()
         tools.store.remember(key, kept)
     shots: list[JsonValue] = list(kept.shots)
     settings: dict[str, JsonValue] = {
@@ -127,7 +143,7 @@ def search_prompt(
     }
     return Found(
         variant=None if kept.is_start else Variant(f"search k={len(shots)}", settings),
-        start=start,
+        start=ground.start,
         calls=kept.calls,
         seconds=kept.seconds,
         steps=kept.steps,
@@ -142,8 +158,7 @@ class _Search:
     tools: Tools
     exam: Exam
     start: Prompt
-    answerer: Callable[[str, tuple[Example, ...]], Answerer]
-    name: str
+    ground: Ground
     spent: int = 0
     steps: list[str] = field(default_factory=list[str])
     known: dict[str, dict[str, float]] = field(default_factory=dict[str, dict[str, float]])
@@ -183,7 +198,7 @@ class _Search:
         known = self.known.setdefault(prompt.digest, {})
         new = [one for one in ids if one not in known]
         if new:
-            answerer = self.answerer(prompt.system, prompt.shots)
+            answerer = self.ground.answerer(prompt.system, prompt.shots)
             known |= self.exam.scores(answerer, prompt.digest, new)
             self.spent += len(new)
             done = min(self.spent, self.budget)
@@ -300,15 +315,12 @@ class _Search:
         return self._best(prompts, BEST_SETS, "sets of examples"), named
 
     def _pool(self) -> list[Example]:
-        """Return the training examples that compete: of every answer, of usual length, short enough."""
-        from freehold.ladder.few_shot import pick_shots
-
+        """Return the training examples that compete, without those too long for a prompt of several."""
         model = self.tools.base()
         room = model.context_tokens // (2 * max(self.spec.k, 1))
-        picked = pick_shots(self.tools, self.spec.pool, diverse=True)
         return [
             shot
-            for shot in picked
+            for shot in self.ground.pool
             if model.count_tokens((message.user(question_text(shot)),)) <= room
         ]
 
@@ -425,7 +437,8 @@ def influence(scored: Sequence[tuple[tuple[int, ...], Scores]], pool: int) -> li
     there = there - there.mean(axis=0)
     penalty = RIDGE * len(rows) / max(len(scored), 1)
     square = there.T @ there + penalty * np.eye(pool)
-    return [float(one) for one in np.linalg.solve(square, there.T @ np.asarray(values))]
+    solved: NDArray[np.float64] = np.linalg.solve(square, there.T @ np.asarray(values))
+    return [float(one) for one in solved.tolist()]
 
 
 def one_of_each(ranked: Sequence[int], pool: Sequence[Example], k: int) -> list[int]:

@@ -34,6 +34,7 @@ OK = 0
 def run(session: Session) -> int:
     """Write the prompts of a rung, once they are proven equal to what the rung asks."""
     from freehold.ladder.prompt_export import export_files, proof, rows_of
+    from freehold.ladder.recall import answerer_of
 
     to = session.invocation.text("to") or "folder"
     split = session.invocation.text("split") or "test"
@@ -56,7 +57,7 @@ def run(session: Session) -> int:
         staged = _staged(folder, files)
         try:
             # The candidate is loaded and asked a second time: what is compared was not made by the same call.
-            again = rows_of(_answerer(outcome, candidate, store=store, models=models), examples)
+            again = rows_of(answerer_of(candidate, outcome, store=store, models=models), examples)
             read = {path.name: path.read_bytes() for path in staged.iterdir()}
             wrong = proof(read, export, rows=again or ())
             if wrong or read != files:
@@ -112,12 +113,6 @@ def _examples(snapshot: Snapshot, split: str, limit: int | None) -> tuple[Exampl
     return examples
 
 
-def _answerer(outcome: ClimbOutcome, candidate: Candidate, *, store: Store, models: Models):
-    from freehold.ladder.recall import answerer_of
-
-    return answerer_of(candidate, outcome, store=store, models=models)
-
-
 def _export(
     outcome: ClimbOutcome,
     candidate: Candidate,
@@ -128,9 +123,10 @@ def _export(
     models: Models,
 ) -> PromptExport:
     from freehold.ladder.prompt_export import PromptExport, rows_of
+    from freehold.ladder.recall import answerer_of
     from freehold.ladder.zero_shot import FixedPromptAnswerer
 
-    answerer = _answerer(outcome, candidate, store=store, models=models)
+    answerer = answerer_of(candidate, outcome, store=store, models=models)
     rows = rows_of(answerer, examples) if answerer.model is not None else None
     name = f"{outcome.climb_id}/{candidate.rung}"
     if rows is None or answerer.model is None:
@@ -242,6 +238,7 @@ def _show(
 ) -> None:
     where = f"{EXPORTS}/{folder.name}/"
     if session.console.is_json:
+        names: list[JsonValue] = [*sorted(files)]
         shape: dict[str, JsonValue] = {
             "export": export.name,
             "to": to,
@@ -249,7 +246,7 @@ def _show(
             "examples": len(export.rows),
             "proven": True,
             "folder": where,
-            "files": sorted(files),
+            "files": names,
         }
         session.console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
         return
