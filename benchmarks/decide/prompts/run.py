@@ -31,7 +31,7 @@ from freehold.store.store import Store
 
 HERE = Path(__file__).parent
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/decide/prompts/run.py --data ../shared/data"
-TEST, DEV, TRAIN = 300, 160, 600
+TEST, DEV, TRAIN = 200, 160, 600
 CELLS = (("snips", "structured"), ("banking77", "structured"), ("snips", "few_shot"))
 INSTRUCTIONS = {
     "snips": "Name the intent of the request to a voice assistant.",
@@ -42,7 +42,7 @@ INSTRUCTIONS = {
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--calls", type=int, default=1600)
+    parser.add_argument("--calls", type=int, default=1200)
     arguments = parser.parse_args()
     kept = HERE / "cells.jsonl"
     cells = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []

@@ -166,22 +166,23 @@ class _Search:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.spec.seed)
         self.began = self.tools.clock()
-        # The gain takes an answer of both prompts to every held example: those are paid for first.
-        self.budget = max(self.spec.calls - 2 * len(self.exam.held), 0)
+        # The gain takes an answer of both prompts to every held example, and the last choice compares on all
+        # that is seen: those are paid for first.
+        self.most = max(self.spec.calls - 2 * len(self.exam.held), 0)
+        self.budget = max(self.most - 2 * len(self.exam.seen), self.most // 2)
 
     def run(self) -> FoundPrompt:
-        best = self._wordings(self.start)
-        best, worth = self._examples(best)
-        best = self._orders(best, worth)
-        seen = self.exam.seen
-        gain = mean_of(self.scores(best, seen)) - mean_of(self.scores(self.start, seen))
-        is_start = best == self.start or gain <= 0
+        worded = self._wordings(self.start)
+        chosen, worth = self._examples(worded)
+        ordered = self._orders(chosen, worth)
+        found, gain = self._last_choice([self.start, ordered, worded, chosen])
+        is_start = found.digest == self.start.digest
+        seen = len(self.exam.seen)
         self.steps.append(
-            f"nothing better on {len(seen)} seen dev examples"
+            f"nothing better on the {seen} dev examples of the search"
             if is_start
-            else f"{gain:+.3f} on the {len(seen)} dev examples that chose it"
+            else f"{gain:+.3f} on the {seen} dev examples that chose it"
         )
-        found = self.start if is_start else best
         return FoundPrompt(
             system=found.system,
             shots=tuple(shot.id for shot in found.shots),
@@ -190,6 +191,23 @@ class _Search:
             seconds=self.tools.clock() - self.began,
             steps=tuple(self.steps),
         )
+
+    def _last_choice(self, prompts: Sequence[Prompt]) -> tuple[Prompt, float]:
+        """Return the best of the winners of every step on all that may be seen, and its gain over the first.
+
+        The first of equals wins. One that the budget no longer pays for is left out.
+        """
+        seen = self.exam.seen
+        start = mean_of(self.scores(prompts[0], seen))
+        best, most = prompts[0], start
+        for prompt in prompts[1:]:
+            known = self.known.get(prompt.digest, {})
+            if self.spent + sum(one not in known for one in seen) > self.most:
+                continue
+            mean = mean_of(self.scores(prompt, seen))
+            if mean > most:
+                best, most = prompt, mean
+        return best, most - start
 
     # Asking ----------------------------------------------------------------------------------
 
