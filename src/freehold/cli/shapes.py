@@ -107,6 +107,22 @@ EVAL_SCHEMA: Mapping[str, JsonValue] = {
     ],
 }
 
+EXPORT_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold export --json` prints",
+    **_object(
+        {
+            "export": _TEXT,
+            "to": {"enum": ["folder", "messages", "promptfoo", "dspy"]},
+            "split": {"enum": ["train", "dev", "test", "audit"]},
+            "examples": _COUNT,
+            "proven": {"const": True},
+            "folder": _TEXT,
+            "files": {"type": "array", "items": _TEXT},
+        }
+    ),
+}
+
 _COUNTS: JsonValue = {"type": "object", "additionalProperties": _COUNT}
 _METHOD: JsonValue = {**_object({"asked": _COUNT, "passed": _COUNT})}
 _FINDING: JsonValue = {**_object({"code": _TEXT, "message": _TEXT, "help": _TEXT})}
