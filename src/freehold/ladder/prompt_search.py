@@ -14,6 +14,7 @@ import random
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -455,8 +456,8 @@ def influence(scored: Sequence[tuple[tuple[int, ...], Scores]], pool: int) -> li
     there = there - there.mean(axis=0)
     penalty = RIDGE * len(rows) / max(len(scored), 1)
     square = there.T @ there + penalty * np.eye(pool)
-    solved: NDArray[np.float64] = np.linalg.solve(square, there.T @ np.asarray(values))
-    return [float(one) for one in solved.tolist()]
+    solved = cast(NDArray[np.float64], np.linalg.solve(square, there.T @ np.asarray(values)))
+    return [float(solved[place]) for place in range(pool)]
 
 
 def one_of_each(ranked: Sequence[int], pool: Sequence[Example], k: int) -> list[int]:
