@@ -43,10 +43,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--calls", type=int, default=1200)
+    parser.add_argument(
+        "--most", type=int, default=len(CELLS), help="cells to run; 0: write the page"
+    )
     arguments = parser.parse_args()
     kept = HERE / "cells.jsonl"
     cells = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
-    for data, rung in CELLS:
+    (HERE / "RESULTS.md").write_text(page(cells, arguments.calls), encoding="utf-8")
+    for data, rung in CELLS[: arguments.most]:
         if not any((one["data"], one["rung"]) == (data, rung) for one in cells):
             cells.append(cell(arguments.data, data, rung=rung, calls=arguments.calls))
             kept.write_text("".join(json.dumps(one) + "\n" for one in cells), encoding="utf-8")
@@ -158,6 +162,12 @@ def page(cells: list[dict], calls: int) -> str:
             f" | {100 * one['seen_gain']:+.1f} n={one['seen']} | {difference(one['dev'])} | {difference(one['test'])}"
             f" | {one['calls']:,} | {one['seconds'] / 60:.1f} | {one['chosen']} |"
         )
+    done = {(one["data"], one["rung"]) for one in cells}
+    lines += [
+        f"| {data} | | {rung} | not measured yet | | | | | | |"
+        for data, rung in CELLS
+        if (data, rung) not in done
+    ]
     lines += ["", "What each search did:", ""]
     for one in cells:
         lines.append(f"- {one['data']}, {one['rung']}: " + "; ".join(one["steps"]) + ".")
