@@ -217,6 +217,7 @@ def _needs(rung: Rung, tools: Tools, prepared: Prepared) -> _Needs:
     answerer = rung.load({**longest.spec, **built.spec}, built.files, tools)
     each = _seconds_each(answerer.answer, _sample(prepared))
     asked = _tested(prepared) + len(snapshot.dev) * (len(variants) if len(variants) > 1 else 0)
+    asked += _search_calls(rung.name, prepared)
     return _Needs(each * asked, _resident_gib())
 
 
@@ -226,6 +227,13 @@ def _tested(prepared: Prepared) -> int:
 
     test = len(prepared.snapshot.test)
     return test + WORDINGS * min(prepared.task.diagnose.unstable, test)
+
+
+def _search_calls(name: RungName, prepared: Prepared) -> int:
+    """Return how many calls a search for a prompt may take in this rung."""
+    ladder = prepared.task.ladder
+    spec = {"few_shot": ladder.few_shot.search, "structured": ladder.structured.search}.get(name)
+    return spec.calls if spec is not None else 0
 
 
 def _answering_needs(name: RungName, prepared: Prepared, ground: _Ground) -> _Needs:

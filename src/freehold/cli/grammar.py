@@ -193,6 +193,7 @@ VERBS: tuple[Verb, ...] = (
             ("freehold eval c1/few_shot", "one rung on the test examples"),
             ("freehold eval ./my-model", "a folder, with the instruction alone"),
             ('freehold eval c1 -i "I was charged twice" --expect billing', "every rung, one input"),
+            ('freehold eval c1 -i "I was charged twice" --messages', "the exact prompts"),
         ),
         flags=(
             Flag(("-i", "--input"), "ask this, print every rung's answer", "text", "TEXT"),
@@ -200,8 +201,40 @@ VERBS: tuple[Verb, ...] = (
             Flag(
                 ("--access",), "labels of who asks -i: which documents they see", "text", "LABELS"
             ),
+            Flag(("--messages",), "with -i: print what each rung asks, and ask nothing"),
             _RETRY,
             _MAX_FAILED,
+        ),
+        at_least=1,
+        at_most=1,
+        completes="model",
+    ),
+    Verb(
+        name="export",
+        arguments="ID/RUNG",
+        summary="write a rung's exact prompts for other tools",
+        about="Writes what the rung asks about every example of a split into exports/, byte for byte,\n"
+        "and reads it back before it gets its name. Weights are not part of it.",
+        examples=(
+            ("freehold export c1/few_shot", "all files, of the test examples"),
+            ("freehold export c1/few_shot --to promptfoo", "a promptfoo configuration"),
+            ("freehold export c1/retrieve --to messages --split dev", "one line per example"),
+        ),
+        flags=(
+            Flag(
+                ("--to",),
+                "what to write: folder (all), messages, promptfoo or dspy",
+                kind="choice",
+                value="FORMAT",
+                choices=("folder", "messages", "promptfoo", "dspy"),
+            ),
+            Flag(
+                ("--split",),
+                "whose examples: train, dev, test or audit",
+                kind="choice",
+                value="SPLIT",
+                choices=("train", "dev", "test", "audit"),
+            ),
         ),
         at_least=1,
         at_most=1,

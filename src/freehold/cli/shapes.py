@@ -40,6 +40,23 @@ _KEPT: JsonValue = {
     ]
 }
 _SLICE: JsonValue = {**_object({"slice": _TEXT, "quality": _QUALITY})}
+_TURN: JsonValue = {
+    **_object({"role": {"enum": ["system", "user", "assistant"]}, "content": _TEXT})
+}
+_PROMPT: JsonValue = {
+    **_object(
+        {
+            "rung": _TEXT,
+            "state": {"enum": ["asked", "no model", "skipped", "failed"]},
+            "variant": _TEXT_OR_NULL,
+            "reason": _TEXT_OR_NULL,
+            "messages": {"type": "array", "items": _TURN},
+            "prompt": _TEXT_OR_NULL,
+            "sha256": _TEXT_OR_NULL,
+            "tokens": {"type": ["integer", "null"]},
+        }
+    )
+}
 _ANSWER: JsonValue = {
     **_object(
         {
@@ -57,7 +74,7 @@ _ANSWER: JsonValue = {
 
 EVAL_SCHEMA: Mapping[str, JsonValue] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "title": "What `freehold eval --json` prints; the second form with -i",
+    "title": "What `freehold eval --json` prints; the second form with -i, the third with --messages",
     "oneOf": [
         {
             **_object(
@@ -87,7 +104,24 @@ EVAL_SCHEMA: Mapping[str, JsonValue] = {
                 }
             )
         },
+        {**_object({"input": _TEXT, "prompts": {"type": "array", "items": _PROMPT}})},
     ],
+}
+
+EXPORT_SCHEMA: Mapping[str, JsonValue] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "What `freehold export --json` prints",
+    **_object(
+        {
+            "export": _TEXT,
+            "to": {"enum": ["folder", "messages", "promptfoo", "dspy"]},
+            "split": {"enum": ["train", "dev", "test", "audit"]},
+            "examples": _COUNT,
+            "proven": {"const": True},
+            "folder": _TEXT,
+            "files": {"type": "array", "items": _TEXT},
+        }
+    ),
 }
 
 _COUNTS: JsonValue = {"type": "object", "additionalProperties": _COUNT}

@@ -28,6 +28,8 @@ CODES: Mapping[str, str] = {
     "CFG-024": "`data.access_column` or `data.document_column` names a column that no row of the examples has.",
     "CFG-010": "`ladder.stop: budget` races every rung until a ceiling of `budget` would be passed, and the"
     " task file sets none.",
+    "CFG-018": "A search for a prompt chooses on one part of dev and measures its gain on the other, and dev has too"
+    " few examples for both. Raise `data.split.dev`, or leave `search` out.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -278,6 +280,12 @@ CODES: Mapping[str, str] = {
     " volume and the prices. Every other setting changes what is asked or how it is measured, and `freehold climb -s`"
     " measures what is missing.",
     "USE-011": "Two flags, or a flag and an id, do not go together. The message names them.",
+    "USE-013": "The rung asks no model: it is a baseline, and has no prompt that could be shown or exported.",
+    "USE-014": "The folder that an export would be written to holds something that no export wrote. Exports of"
+    " before are replaced without a question.",
+    "USE-015": "An export was read back and is not byte for byte what the rung asks, so it was not given its name."
+    " This is a fault of Freehold or of the disk; `--to messages` writes the plainest form.",
+    "USE-016": "The split whose examples were asked for has no rows.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

@@ -256,6 +256,39 @@ class Stability(Record):
     right_changed: Annotated[int, Field(ge=0)] = 0
 
 
+class TriedVariant(Record):
+    """One variant that was tried inside a rung: its dev scores, a failure as 0, and how far it came.
+
+    `share` is the share of a whole training that it had when it was last scored, 1 where nothing is trained.
+    `against_chosen` is its paired difference from the chosen variant on the same examples, None for that one
+    itself and where they share none. An estimate of the winner of many looks better than it is.
+    """
+
+    name: str
+    estimate: Estimate
+    rounds: Annotated[int, Field(ge=1)] = 1
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    state: Literal["chosen", "finished", "dropped"]
+    against_chosen: Difference | None = None
+
+
+class PromptGain(Record):
+    """What a search for a better prompt came to, on the part of dev that the search did not see.
+
+    `difference` is the found prompt against `start`, the prompt without a search, paired on `held` examples
+    on which nothing was chosen. `calls` are the answers and proposals that the model was asked for.
+    """
+
+    found: str
+    start: str
+    difference: Difference
+    seen: int
+    held: int
+    calls: int
+    seconds: float
+    steps: tuple[str, ...] = ()
+
+
 class RungResult(Record):
     """One rung of a climb: everything that was measured, and the verdict.
 
@@ -290,6 +323,8 @@ class RungResult(Record):
     planned: int | None = None
     stopped_because: str | None = None
     stability: Stability | None = None
+    sweep: tuple[TriedVariant, ...] = ()
+    prompt_gain: PromptGain | None = None
 
 
 class Audit(Record):

@@ -17,6 +17,11 @@ Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
 
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 RUNG_NAMES = (
     "baseline",
     "zero_shot",
@@ -279,17 +284,46 @@ class ZeroShotSpec(Record):
     max_tokens: AtLeastOne = 128
 
 
+class PromptSearchSpec(Record):
+    """A search for a better prompt on train and dev (docs/prompts.md). It costs model calls; off unless set.
+
+    `calls` is the most answers and proposals that it may ask for, `seconds` the longest it may take; what is
+    asked for first is worth most. `instructions` is how many wordings a model proposes beside the fixed
+    rewritings, and `proposer` who: a model id or folder, the task's base where it is left out. `pool` is how
+    many training examples compete for the `k` places of the prompt, `orders` in how many orders the winners
+    are tried. `held` is the share of dev that the search never sees: the gain is measured there.
+    """
+
+    calls: AtLeastOne = 2000
+    seconds: Positive | None = None
+    proposer: str | None = None
+    instructions: Count = 4
+    k: AtLeastOne = 4
+    pool: AtLeastOne = 24
+    orders: Count = 4
+    held: Annotated[float, Field(ge=0.2, le=0.8)] = 0.5
+    seed: int = 7
+
+
 class FewShotSpec(Record):
-    """k examples before the question: the same ones for every question, or the nearest ones."""
+    """k examples before the question: the same ones for every question, or the nearest ones.
+
+    `search` looks for a better instruction, better examples and a better order: `{}` with its defaults.
+    """
 
     k: tuple[AtLeastOne, ...] = (4, 8)
     pick: Literal["diverse", "random"] = "diverse"
+    search: PromptSearchSpec | None = Field(default=None, exclude_if=_is_none)
 
 
 class StructuredSpec(Record):
-    """Decoding constrained to the labels or the JSON schema, with and without examples."""
+    """Decoding constrained to the labels or the JSON schema, with and without examples.
+
+    `search` looks for a better prompt, as in `few_shot`.
+    """
 
     k: tuple[Count, ...] = (0, 4)
+    search: PromptSearchSpec | None = Field(default=None, exclude_if=_is_none)
 
 
 class RetrieveSpec(Record):
@@ -350,12 +384,44 @@ class RetentionSpec(Record):
 Targets: TypeAlias = Literal["all_linear", "mlp", "attention"]
 
 
+class TuneTry(Record):
+    """Settings of a trained rung to compare on dev: every combination of what is listed.
+
+    With four combinations and more the trainings are halved: all for a part of their epochs, the better half
+    for twice as long.
+    """
+
+    learning_rate: tuple[Positive, ...] = ()
+    r: tuple[AtLeastOne, ...] = ()
+    alpha: tuple[Positive, ...] = ()
+    epochs: tuple[Positive, ...] = ()
+    kind: tuple[TunedKind, ...] = ()
+    targets: tuple[Targets, ...] = ()
+    beta: tuple[Positive, ...] = ()
+
+
+class TuneSearch(Record):
+    """A seeded search (TPE) over settings of a trained rung, each trial trained in full; needs the extra `search`.
+
+    A range of two numbers is searched between them, learning rates on a logarithmic scale; of `r` the listed
+    values are tried.
+    """
+
+    trials: AtLeastOne = 8
+    learning_rate: tuple[Positive, Positive] | None = None
+    epochs: tuple[Positive, Positive] | None = None
+    beta: tuple[Positive, Positive] | None = None
+    r: tuple[AtLeastOne, ...] = ()
+    seed: int = 7
+
+
 class TuneSpec(Record):
     """What every training of weights has in common. `effort` sets the fields that are left out.
 
     `checkpointing` keeps only the inputs of each layer and computes the rest again in the backward pass:
     about a third more time for a fraction of the memory. `targets` left out is the MLP, which costs less
-    general ability at the same quality; of IA3 keys and values too.
+    general ability at the same quality; of IA3 keys and values too. `try` lists settings that are compared on
+    dev, `search` looks for better ones between bounds.
     """
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
@@ -372,6 +438,19 @@ class TuneSpec(Record):
     minutes: Positive | None = None
     checkpointing: bool = False
     retention: RetentionSpec = RetentionSpec()
+    tried: TuneTry | None = Field(default=None, alias="try", exclude_if=_is_none)
+    search: TuneSearch | None = Field(default=None, exclude_if=_is_none)
+
+    @model_validator(mode="after")
+    def _tries_what_it_has(self) -> Self:
+        for part, settings in (("try", self.tried), ("search", self.search)):
+            given = {name for name, value in settings or () if value} - {"trials", "seed"}
+            unknown = sorted(given - set(type(self).model_fields))
+            if unknown:
+                raise ValueError(f"{part} names {unknown[0]}, which this rung does not have")
+        if self.tried is not None and self.search is not None:
+            raise ValueError("try and search are two ways to choose the same settings; keep one")
+        return self
 
     @property
     def layers(self) -> Targets:
@@ -425,12 +504,24 @@ class FullSpec(TuneSpec):
     document_epochs: Annotated[float, Field(ge=0)] = 1.0
 
 
+class HalvingSpec(Record):
+    """How variants inside a rung are compared on dev (docs/ladder.md).
+
+    Four and more begin on a part of dev, of `least` examples at least, and the better half goes on with
+    twice as many. `answers` and `seconds` bound what comparing the variants of one rung may take.
+    """
+
+    least: AtLeastOne = 32
+    answers: AtLeastOne | None = None
+    seconds: Positive | None = None
+
+
 class LadderSection(Record):
     """Which rungs are climbed, and how far.
 
     `stop: full` measures every rung on every test example. `first_pass` races: a rung stops when its
     verdict is settled, and the climb ends at the first PASS. `budget` races every rung, and stops before
-    `budget.wall_hours` or `budget.dollars` would be passed.
+    `budget.wall_hours` or `budget.dollars` would be passed. `halving` says how the variants of a rung are compared.
     """
 
     stop: Literal["full", "first_pass", "budget"] = "full"
@@ -444,6 +535,7 @@ class LadderSection(Record):
     prefer: PreferSpec = PreferSpec()
     distil: DistilSpec = DistilSpec()
     full: FullSpec = FullSpec()
+    halving: HalvingSpec = HalvingSpec()
 
 
 class KeptSection(Record):

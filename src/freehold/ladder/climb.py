@@ -285,6 +285,8 @@ class _Climbing:
             planned=len(self.order) if self.races else None,
             stopped_because=run.stopped_because if self.races else None,
             stability=stability,
+            sweep=chosen.sweep,
+            prompt_gain=chosen.prompt_gain,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)

@@ -18,16 +18,30 @@ from freehold.core.errors import ModelError
 from freehold.core.sections import BaseModelSpec, DistilSpec
 from freehold.core.task import TextOutput
 from freehold.ladder.prompts import Asker, answer_tokens, constraint_of, labels_fit, system_text
-from freehold.ladder.rung import Answerer, Built, DevScores, Files, Rung, SkippedError, Variant
+from freehold.ladder.rung import (
+    Answerer,
+    Built,
+    DevScores,
+    Files,
+    Rung,
+    SkippedError,
+    Trials,
+    Variant,
+)
 from freehold.ladder.tools import Standing, Tools
 from freehold.ladder.trained import (
     opened,
     plain_answerer,
+    plain_spec,
     renderer,
     right_answers,
+    said_settings,
     scored_by,
     settings_of,
+    shorter_training,
+    specs_tried,
     train_answers,
+    trials_of,
 )
 from freehold.ladder.tuning import Order, local_model, tune_rung
 from freehold.ladder.zero_shot import FixedPromptAnswerer
@@ -61,7 +75,11 @@ def _missing(tools: Tools) -> str | None:
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
-    spec = tools.task.ladder.distil
+    own = tools.task.ladder.distil
+    return tuple(_variant(spec, said, tools) for said, spec in specs_tried(own))
+
+
+def _variant(spec: DistilSpec, said: str, tools: Tools) -> Variant:
     settings: dict[str, JsonValue] = {"distil": settings_of(spec), **scored_by(tools)}
     if spec.teacher is None:
         best = _best(tools)
@@ -70,7 +88,14 @@ def _variants(tools: Tools) -> tuple[Variant, ...]:
     else:
         settings |= {"teacher": {"model": tools.models.base(BaseModelSpec(id=spec.teacher)).digest}}
         name = f"from {spec.teacher}"
-    return (Variant(name, settings),)
+    return Variant(f"{name}{said}", settings)
+
+
+def _trials(tools: Tools) -> Trials | None:
+    own = tools.task.ladder.distil
+    return trials_of(
+        own, lambda given: _variant(plain_spec(own, given), said_settings(given), tools)
+    )
 
 
 def _best(tools: Tools) -> Standing:
@@ -214,4 +239,6 @@ RUNG = Rung(
     load=_load,
     changes_weights=True,
     reference=_student,
+    trials=_trials,
+    shorter=shorter_training("distil"),
 )

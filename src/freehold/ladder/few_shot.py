@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from pydantic import JsonValue
 
+from freehold.core.sections import PromptSearchSpec
 from freehold.core.snapshot import Example
+from freehold.ladder.prompt_search import Ground, search_prompt
 from freehold.ladder.prompts import Asker, answer_text, shots_from_json, shots_to_json, system_text
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import (
+    Built,
+    DevScores,
+    Exam,
+    Files,
+    Found,
+    Rung,
+    Variant,
+    nothing_is_missing,
+)
 from freehold.ladder.tools import Tools
 from freehold.ladder.zero_shot import FixedPromptAnswerer, prompt_settings
 
@@ -43,19 +55,65 @@ def pick_shots(tools: Tools, k: int, *, diverse: bool) -> tuple[Example, ...]:
 
 
 def build_with_shots(variant: Variant, tools: Tools) -> Built:
-    """Build a candidate whose prompt holds `variant.spec["k"]` fixed examples."""
-    k = int(str(variant.spec["k"]))
-    shots = pick_shots(tools, k, diverse=variant.spec.get("pick", "diverse") == "diverse")
+    """Build a candidate whose prompt holds `variant.spec["k"]` fixed examples, or those that a search named."""
+    shots = shots_of(variant, tools)
     return Built(files={"shots.json": shots_to_json(shots)}, spec=prompt_settings(tools))
+
+
+def shots_of(variant: Variant, tools: Tools) -> tuple[Example, ...]:
+    """Return the examples in the prompt of a variant."""
+    named = variant.spec.get("shots")
+    if isinstance(named, list):
+        by_id = {example.id: example for example in tools.train.examples}
+        return tuple(by_id[str(name)] for name in named)
+    k = int(str(variant.spec["k"]))
+    return pick_shots(tools, k, diverse=variant.spec.get("pick", "diverse") == "diverse")
+
+
+def search_with(
+    spec: PromptSearchSpec | None,
+    tools: Tools,
+    exam: Callable[[float], Exam],
+    *,
+    rung: Literal["few_shot", "structured"],
+    variants: Sequence[Variant],
+    asker: Callable[[Mapping[str, JsonValue]], Asker],
+) -> Found | None:
+    """Return what the search of a rung with fixed examples finds; None where the task asks for none.
+
+    It is compared with the rung's own variant of as many examples, the first one where there is none.
+    """
+    if spec is None or not variants:
+        return None
+    same = [variant for variant in variants if variant.spec["k"] == spec.k]
+    start = (same or list(variants))[0]
+    asks = asker(prompt_settings(tools))
+    return search_prompt(
+        spec,
+        tools,
+        exam(spec.held),
+        ground=Ground(
+            rung=rung,
+            start=start,
+            shots=shots_of(start, tools),
+            pool=pick_shots(tools, spec.pool, diverse=True),
+            answerer=lambda system, shots: FixedPromptAnswerer(
+                asker=asks, system=system, shots=shots
+            ),
+        ),
+    )
 
 
 def load_with_shots(
     spec: Mapping[str, JsonValue], files: Files, tools: Tools, *, asker: Asker
 ) -> FixedPromptAnswerer:
-    """Load a candidate with fixed examples."""
+    """Load a candidate with fixed examples; a prompt that was searched for has a system turn of its own."""
+    system = spec.get("system")
     return FixedPromptAnswerer(
         asker=asker,
-        system=system_text(tools.task, list_labels=bool(spec["list_labels"])),
+        system=system
+        if isinstance(system, str)
+        else system_text(tools.task, list_labels=bool(spec["list_labels"])),
         shots=shots_from_json(files),
     )
 
@@ -73,9 +131,23 @@ def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
     return build_with_shots(variant, tools)
 
 
+def _asker(spec: Mapping[str, JsonValue], tools: Tools) -> Asker:
+    return Asker(tools.base(), tools.task.output, max_tokens=int(str(spec["max_tokens"])))
+
+
 def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPromptAnswerer:
-    asker = Asker(tools.base(), tools.task.output, max_tokens=int(str(spec["max_tokens"])))
-    return load_with_shots(spec, files, tools, asker=asker)
+    return load_with_shots(spec, files, tools, asker=_asker(spec, tools))
+
+
+def _search(tools: Tools, exam: Callable[[float], Exam]) -> Found | None:
+    return search_with(
+        tools.task.ladder.few_shot.search,
+        tools,
+        exam,
+        rung="few_shot",
+        variants=_variants(tools),
+        asker=lambda spec: _asker(spec, tools),
+    )
 
 
 RUNG = Rung(
@@ -84,4 +156,5 @@ RUNG = Rung(
     variants=_variants,
     build=_build,
     load=_load,
+    search=_search,
 )

@@ -14,9 +14,19 @@ from pydantic import JsonValue
 
 from freehold.core.sections import FullSpec
 from freehold.ladder.prompts import answer_tokens
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Trials, Variant
 from freehold.ladder.tools import Tools
-from freehold.ladder.trained import opened, plain_answerer, renderer, settings_of
+from freehold.ladder.trained import (
+    opened,
+    plain_answerer,
+    plain_spec,
+    renderer,
+    said_settings,
+    settings_of,
+    shorter_training,
+    specs_tried,
+    trials_of,
+)
 from freehold.ladder.tuning import Order, local_model, tune_rung
 from freehold.ladder.zero_shot import FixedPromptAnswerer
 
@@ -35,12 +45,23 @@ def _missing(tools: Tools) -> str | None:
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
-    spec = tools.task.ladder.full
+    own = tools.task.ladder.full
+    return tuple(_variant(spec, said, tools) for said, spec in specs_tried(own))
+
+
+def _variant(spec: FullSpec, said: str, tools: Tools) -> Variant:
     settings: dict[str, JsonValue] = {"full": settings_of(spec)}
     if not _has_documents(spec, tools):
-        return (Variant(f"examples {spec.effort}", settings),)
+        return Variant(f"examples {spec.effort}{said}", settings)
     settings |= {"passages": tools.task.documents_digest}
-    return (Variant(f"documents + examples {spec.effort}", settings),)
+    return Variant(f"documents + examples {spec.effort}{said}", settings)
+
+
+def _trials(tools: Tools) -> Trials | None:
+    own = tools.task.ladder.full
+    return trials_of(
+        own, lambda given: _variant(plain_spec(own, given), said_settings(given), tools)
+    )
 
 
 def _has_documents(spec: FullSpec, tools: Tools) -> bool:
@@ -115,4 +136,6 @@ RUNG = Rung(
     build=_build,
     load=_load,
     changes_weights=True,
+    trials=_trials,
+    shorter=shorter_training("full"),
 )

@@ -14,16 +14,29 @@ from pydantic import JsonValue
 from freehold.core.sections import LoraSpec
 from freehold.core.task import LabelOutput
 from freehold.ladder.prompts import answer_tokens
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import (
+    Built,
+    DevScores,
+    Files,
+    Rung,
+    Trials,
+    Variant,
+    nothing_is_missing,
+)
 from freehold.ladder.tools import Tools
 from freehold.ladder.trained import (
     opened,
     plain_answerer,
+    plain_spec,
     renderer,
     right_answers,
+    said_settings,
     scored_by,
     settings_of,
+    shorter_training,
+    specs_tried,
     train_answers,
+    trials_of,
 )
 from freehold.ladder.tuning import Order, local_model, tune_rung
 from freehold.ladder.zero_shot import FixedPromptAnswerer
@@ -31,11 +44,34 @@ from freehold.models.door import Model
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
-    spec = tools.task.ladder.lora
+    own = tools.task.ladder.lora
+    return tuple(_variant(spec, said, tools) for said, spec in specs_tried(own))
+
+
+def _variant(spec: LoraSpec, said: str, tools: Tools) -> Variant:
     settings: dict[str, JsonValue] = {"lora": settings_of(spec)}
     if spec.rewrite:
         settings |= scored_by(tools)
-    return (Variant(f"r={spec.r} {spec.effort}", settings),)
+    return Variant(f"r={spec.r} {spec.effort}{said}", settings)
+
+
+def _trials(tools: Tools) -> Trials | None:
+    own = tools.task.ladder.lora
+    return trials_of(
+        own, lambda given: _variant(plain_spec(own, given), said_settings(given), tools)
+    )
+
+
+def stood_on(tools: Tools) -> dict[str, JsonValue]:
+    """Return what names this rung in the spec of one that stands on it: its settings, all that are tried."""
+    own = tools.task.ladder.lora
+    if own.search is not None:
+        return {"lora": settings_of(own), **scored_by(tools)}
+    variants = _variants(tools)
+    if len(variants) == 1:
+        return variants[0].spec
+    tried: list[JsonValue] = [variant.spec for variant in variants]
+    return {"lora": tried}
 
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
@@ -98,4 +134,6 @@ RUNG = Rung(
     build=_build,
     load=_load,
     changes_weights=True,
+    trials=_trials,
+    shorter=shorter_training("lora"),
 )

@@ -28,9 +28,9 @@ def _missing(tools: Tools) -> str | None:
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
-    (trained,) = lora.RUNG.variants(tools)
+    trained = lora.stood_on(tools)
     return tuple(
-        Variant(variant.name, {**variant.spec, **trained.spec})
+        Variant(variant.name, {**variant.spec, **trained})
         for variant in retrieve.RUNG.variants(tools)
     )
 

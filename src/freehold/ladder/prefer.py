@@ -17,7 +17,7 @@ from freehold.core.sections import PreferSpec, TunedKind
 from freehold.core.snapshot import Example
 from freehold.ladder import lora
 from freehold.ladder.prompts import answer_text, conversation, system_text
-from freehold.ladder.rung import Built, DevScores, Files, Rung, SkippedError, Variant
+from freehold.ladder.rung import Built, DevScores, Files, Rung, SkippedError, Trials, Variant
 from freehold.ladder.tools import Standing, Tools
 from freehold.ladder.trained import (
     FOLDER,
@@ -25,10 +25,15 @@ from freehold.ladder.trained import (
     joined,
     opened,
     plain_answerer,
+    plain_spec,
     renderer,
+    said_settings,
     scored_by,
     settings_of,
+    shorter_training,
+    specs_tried,
     train_answers,
+    trials_of,
 )
 from freehold.ladder.tuning import Order, local_model, tune_rung, unpacked
 from freehold.ladder.zero_shot import FixedPromptAnswerer
@@ -78,15 +83,25 @@ def _too_few(tools: Tools) -> str | None:
 
 
 def _variants(tools: Tools) -> tuple[Variant, ...]:
-    spec = tools.task.ladder.prefer
-    (trained,) = lora.RUNG.variants(tools)
+    own = tools.task.ladder.prefer
+    return tuple(_variant(spec, said, tools) for said, spec in specs_tried(own))
+
+
+def _variant(spec: PreferSpec, said: str, tools: Tools) -> Variant:
     settings: dict[str, JsonValue] = {
         "prefer": settings_of(spec),
         "preferences": tools.task.preferences_digest,
     }
     if not tools.preferences:
         settings |= scored_by(tools)
-    return (Variant(f"{spec.method} {spec.effort}", {**trained.spec, **settings}),)
+    return Variant(f"{spec.method} {spec.effort}{said}", {**lora.stood_on(tools), **settings})
+
+
+def _trials(tools: Tools) -> Trials | None:
+    own = tools.task.ladder.prefer
+    return trials_of(
+        own, lambda given: _variant(plain_spec(own, given), said_settings(given), tools)
+    )
 
 
 def _build(variant: Variant, tools: Tools, dev_scores: DevScores) -> Built:
@@ -192,4 +207,6 @@ RUNG = Rung(
     build=_build,
     load=_load,
     changes_weights=True,
+    trials=_trials,
+    shorter=shorter_training("prefer"),
 )

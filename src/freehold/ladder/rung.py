@@ -6,12 +6,12 @@ that answers from the files alone, on this machine or another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from freehold.core.sections import RungName
+from freehold.core.sections import RungName, TuneSearch
 from freehold.ladder.answerer import Answerer as Answerer
 from freehold.ladder.answerer import OnAnswer as OnAnswer
 from freehold.ladder.tools import Tools
@@ -36,6 +36,39 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Exam:
+    """Dev as a search inside a rung may use it: a part that it sees, and one that it does not.
+
+    `scores(answerer, name, ids)` asks about seen examples and returns scores by id, a failure as 0; `name`
+    says what is asked, so that an answer that was paid for is found again. The ids are in a random order
+    that is the same every time.
+    """
+
+    seen: tuple[str, ...]
+    held: tuple[str, ...]
+    scores: Callable[[Answerer, str, Sequence[str]], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search came to: a variant, None where nothing was better than `start`; and what it took."""
+
+    variant: Variant | None
+    start: Variant
+    calls: int
+    seconds: float
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A search over settings: its spec, and the variant that settings make."""
+
+    spec: TuneSearch
+    variant: Callable[[Mapping[str, JsonValue]], Variant]
+
+
+@dataclass(frozen=True)
 class Built:
     """What building came to: the files, the seconds, and what was decided on the way.
 
@@ -53,6 +86,24 @@ def base_of(tools: Tools) -> Model:
     return tools.base()
 
 
+def search_nothing(tools: Tools, exam: Callable[[float], Exam]) -> Found | None:
+    """Return None: nothing is searched."""
+    del tools, exam
+    return None
+
+
+def nothing_shorter(variant: Variant, share: float) -> Variant | None:
+    """Return None: there is no training to shorten."""
+    del variant, share
+    return None
+
+
+def no_trials(tools: Tools) -> Trials | None:
+    """Return None: no settings are searched."""
+    del tools
+    return None
+
+
 @dataclass(frozen=True)
 class Rung:
     """One rung of the ladder.
@@ -60,6 +111,10 @@ class Rung:
     `missing(tools)` returns why it cannot run, with the line that enables it, or None; what only shows
     later is raised as `SkippedError` by `variants` or `build`. `changes_weights` tells whether general
     ability can be lost, and `reference(tools)` returns the untrained weights it is compared with.
+
+    `search(tools, exam)` looks for a better variant where the task asks for it; `exam(held)` gives dev with
+    that share held back. `trials(tools)` are settings to search. `shorter(variant, share)` is a variant
+    with about that share of its training, None where there is none: what costs nothing to build has none.
     """
 
     name: RungName
@@ -70,6 +125,9 @@ class Rung:
     uses_model: bool = True
     changes_weights: bool = False
     reference: Callable[[Tools], Model] = base_of
+    search: Callable[[Tools, Callable[[float], Exam]], Found | None] = search_nothing
+    trials: Callable[[Tools], Trials | None] = no_trials
+    shorter: Callable[[Variant, float], Variant | None] = nothing_shorter
 
 
 def nothing_is_missing(tools: Tools) -> str | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pydantic import JsonValue
 
 from freehold.core.task import TextOutput
-from freehold.ladder.few_shot import build_with_shots, load_with_shots
+from freehold.ladder.few_shot import build_with_shots, load_with_shots, search_with
 from freehold.ladder.prompts import Asker, constraint_of
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Exam, Files, Found, Rung, Variant
 from freehold.ladder.tools import Tools
 from freehold.ladder.zero_shot import FixedPromptAnswerer
 
@@ -48,4 +48,22 @@ def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPro
     return load_with_shots(spec, files, tools, asker=constrained_asker(spec, tools))
 
 
-RUNG = Rung(name="structured", missing=_missing, variants=_variants, build=_build, load=_load)
+def _search(tools: Tools, exam: Callable[[float], Exam]) -> Found | None:
+    return search_with(
+        tools.task.ladder.structured.search,
+        tools,
+        exam,
+        rung="structured",
+        variants=_variants(tools),
+        asker=lambda spec: constrained_asker(spec, tools),
+    )
+
+
+RUNG = Rung(
+    name="structured",
+    missing=_missing,
+    variants=_variants,
+    build=_build,
+    load=_load,
+    search=_search,
+)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 from pydantic import JsonValue, TypeAdapter
 
@@ -15,7 +17,7 @@ from freehold.core.sections import BaseModelSpec, TuneSpec
 from freehold.core.snapshot import Example
 from freehold.ladder.events import Progress
 from freehold.ladder.prompts import Asker, answer_text, constraint_of, conversation, system_text
-from freehold.ladder.rung import Answerer, Files
+from freehold.ladder.rung import Answerer, Files, Trials, Variant
 from freehold.ladder.tools import Tools
 from freehold.ladder.tuning import unpacked
 from freehold.ladder.zero_shot import FixedPromptAnswerer
@@ -36,6 +38,66 @@ def settings_of(spec: TuneSpec) -> dict[str, JsonValue]:
     if not isinstance(settings, dict):
         raise TypeError("a spec is a mapping")
     return settings
+
+
+S = TypeVar("S", bound=TuneSpec)
+
+
+def plain_spec(spec: S, settings: Mapping[str, object] | None = None) -> S:
+    """Return a spec that trains one variant: with these settings, and nothing to try or search.
+
+    Raises:
+        pydantic.ValidationError: the settings do not fit the spec.
+    """
+    plain = spec.model_copy(update={"tried": None, "search": None, **(settings or {})})
+    return type(spec).from_json(plain.model_dump_json())
+
+
+def specs_tried(spec: S) -> tuple[tuple[str, S], ...]:
+    """Return every combination of `try`, with what it sets as text; the spec alone where nothing is tried."""
+    listed = {name: values for name, values in spec.tried or () if values}
+    found: list[tuple[str, S]] = []
+    for values in product(*listed.values()):
+        settings = dict(zip(listed, values, strict=True))
+        found.append((said_settings(settings), plain_spec(spec, settings)))
+    return tuple(found)
+
+
+def said_settings(settings: Mapping[str, object]) -> str:
+    """Return settings for people, such as ` learning_rate=0.0001 r=8`; nothing for none."""
+    return "".join(
+        f" {name}={value:g}" if isinstance(value, float) else f" {name}={value}"
+        for name, value in settings.items()
+    )
+
+
+def trials_of(
+    spec: TuneSpec, variant: Callable[[Mapping[str, JsonValue]], Variant]
+) -> Trials | None:
+    """Return the search over settings that a spec asks for."""
+    return None if spec.search is None else Trials(spec.search, variant)
+
+
+def shorter_training(name: str) -> Callable[[Variant, float], Variant | None]:
+    """Return how a variant whose settings stand under `name` is trained for less: for a share of its epochs.
+
+    Epochs that the spec leaves out follow from its effort and the number of rows; then less is quick effort,
+    and of that there is nothing less (None).
+    """
+
+    def shorter(variant: Variant, share: float) -> Variant | None:
+        settings = variant.spec[name]
+        if not isinstance(settings, dict):
+            raise TypeError("the settings of a trained variant are a mapping")
+        if settings["epochs"] is not None:
+            less: dict[str, JsonValue] = {"epochs": float(str(settings["epochs"])) * share}
+        elif settings["effort"] != "quick":
+            less = {"effort": "quick"}
+        else:
+            return None
+        return Variant(variant.name, {**variant.spec, name: {**settings, **less}})
+
+    return shorter
 
 
 def scored_by(tools: Tools) -> dict[str, JsonValue]:

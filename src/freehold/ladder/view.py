@@ -9,8 +9,8 @@ from freehold.core.errors import ConfigError
 from freehold.core.measure import Run, RungResult
 from freehold.evaluate.diagnose import with_unstable
 from freehold.evaluate.scorers import scorer
+from freehold.ladder.asked import asked_of, loaded_rungs
 from freehold.ladder.climb import ClimbOutcome
-from freehold.ladder.recall import answerer_of
 from freehold.ladder.tools import Models
 from freehold.ladder.tuning import RESULT
 from freehold.ladder.what_if import what_if_table
@@ -96,30 +96,18 @@ def exact_prompts(
     by_id = {example.id: example for example in outcome.snapshot.test.examples}
     example = by_id[example_id] if example_id else outcome.snapshot.test.examples[0]
     prompts: list[RungPrompt] = []
-    for result in outcome.climb.rungs:
-        if result.candidate_digest is None:
-            continue
-        candidate = store.get(result.candidate_digest, Candidate)
-        if not _is_whole(candidate, store):
-            continue
-        answerer = answerer_of(candidate, outcome, store=store, models=models)
-        messages = answerer.messages(example)
-        if messages is None or answerer.model is None:
-            continue
-        prompts.append(
-            RungPrompt(
-                rung=result.rung,
-                example_id=example.id,
-                text=answerer.model.render(messages),
-                note=result.variant or "",
+    for loaded in loaded_rungs(outcome, store=store, models=models):
+        asked = asked_of(loaded.answerer, example) if loaded.answerer is not None else None
+        if asked is not None:
+            prompts.append(
+                RungPrompt(
+                    rung=loaded.result.rung,
+                    example_id=example.id,
+                    text=asked.prompt,
+                    note=loaded.result.variant or "",
+                )
             )
-        )
     return tuple(prompts)
-
-
-def _is_whole(candidate: Candidate, store: Store) -> bool:
-    """Return whether its files are there: those that held rows are forgotten with them."""
-    return all(digest in store.blobs for digest in candidate.artefacts.values())
 
 
 def _curves(outcome: ClimbOutcome, store: Store) -> tuple[Curves, ...]:

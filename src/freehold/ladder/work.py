@@ -6,7 +6,8 @@ run under way finds the examples that were answered before it was stopped.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,17 +16,21 @@ from pydantic import JsonValue
 
 from freehold import __version__
 from freehold.core.candidate import Candidate
-from freehold.core.measure import Estimate, Kept, Result, Run
+from freehold.core.measure import Estimate, Kept, PromptGain, Result, Run, TriedVariant
 from freehold.core.outcome import Failed
 from freehold.core.record import Record, digest_json
 from freehold.core.snapshot import DevSplit, Example, HeldOutSplit, TestSplit
+from freehold.evaluate.paired import paired_difference
 from freehold.evaluate.probes import ProbeResult, kept, measure_probes, probe_items
 from freehold.evaluate.runner import Journal, Meter, run_candidate
 from freehold.evaluate.scorers import Scorer
 from freehold.ladder import race
 from freehold.ladder.events import Phase, Progress
-from freehold.ladder.rung import Answerer, Rung, SkippedError, Variant
+from freehold.ladder.halving import Halved, Stage, halve, mean_of, shares, stages
+from freehold.ladder.rung import Answerer, Exam, Found, Rung, SkippedError, Trials, Variant
 from freehold.ladder.tools import Standing, Tools
+from freehold.ladder.trials import optuna_or_skip, searched
+from freehold.ladder.tried import tried_variants
 from freehold.models.door import Model
 from freehold.store.lineage import Thing, descend
 
@@ -43,11 +48,16 @@ class BuildRecord(Record):
 
 @dataclass(frozen=True)
 class Chosen:
-    """The best variant of a rung, built, and the dev score of every variant that was compared."""
+    """The best variant of a rung, built, and the dev score of every variant that was compared.
+
+    `sweep` says of each how far it came, and `prompt_gain` what a search for a prompt came to.
+    """
 
     variant: Variant
     record: BuildRecord
     tried: tuple[tuple[str, float], ...] = ()
+    sweep: tuple[TriedVariant, ...] = ()
+    prompt_gain: PromptGain | None = None
 
 
 class ProbeRun(Record):
@@ -120,23 +130,192 @@ class Workshop:
         descend(self.tools.store, child, *splits)
 
     def choose(self, rung: Rung) -> Chosen:
-        """Build every variant, and take the best on dev; the first of equals.
+        """Compare the variants of a rung on dev, and return the best one, built; the first of equals.
+
+        Many variants are halved (`freehold.ladder.halving`). Where a prompt was searched for, all are compared
+        on the part of dev that the search did not see.
 
         Raises:
             SkippedError: it turned out that the rung cannot run.
+            ConfigError: the task asks for a search that its dev split is too small for.
         """
         variants = rung.variants(self.tools)
-        builds = [self.build(rung, variant) for variant in variants]
+        trials = rung.trials(self.tools)
+        if trials is not None and len(self.dev):
+            return self._searched(rung, trials, variants[0])
+        found = rung.search(self.tools, self._exam) if len(self.dev) else None
+        if found is not None and found.variant is not None:
+            variants = (*variants, found.variant)
         if len(variants) == 1 or not len(self.dev):
-            return Chosen(variants[0], builds[0])
-        scores: list[float] = []
-        for built in builds:
-            answerer = self.load(rung, built.candidate)
-            run = self.run(built.candidate, answerer, self.dev, phase="choosing on dev")
-            scores.append(sum(run.scores.values()) / max(len(run.results), 1))
-        best = max(range(len(scores)), key=lambda index: (scores[index], -index))
-        tried = tuple((v.name, score) for v, score in zip(variants, scores, strict=True))
-        return Chosen(variants[best], builds[best], tried)
+            gain = self._gain(rung, found) if found is not None else None
+            return Chosen(variants[0], self.build(rung, variants[0]), prompt_gain=gain)
+        examples = self._dev_order()
+        if found is not None:
+            held = set(self._exam(self._held_share(rung)).held)
+            examples = tuple(example for example in examples if example.id in held)
+        halved = self._halved(rung, variants, examples)
+        stage = halved.attempts[halved.best].stage
+        return Chosen(
+            variants[halved.best],
+            self.build(rung, variants[halved.best]),
+            tuple((v.name, a.mean) for v, a in zip(variants, halved.attempts, strict=True)),
+            tried_variants(
+                [variant.name for variant in variants],
+                halved,
+                is_binary=self.scorer.is_binary,
+                confidence=self.confidence,
+                rng=np.random.default_rng(stage.examples),
+            ),
+            self._gain(rung, found) if found is not None else None,
+        )
+
+    def _halved(
+        self, rung: Rung, variants: Sequence[Variant], examples: Sequence[Example]
+    ) -> Halved:
+        """Let variants compete on dev examples, within `ladder.halving`."""
+        spec, began = self.tools.task.ladder.halving, self.tools.clock()
+        rounds = stages(len(variants), len(examples), least=spec.least, budget=spec.answers)
+        if rung.changes_weights and rung.shorter(variants[0], 0.5) is not None:
+            rounds = shares(len(variants), len(examples))
+
+        def score(place: int, stage: Stage) -> dict[str, float]:
+            variant = variants[place]
+            if stage.share < 1:
+                variant = rung.shorter(variant, stage.share) or variant
+            return self._dev_part(rung, variant, examples[: stage.examples])
+
+        def is_over() -> bool:
+            return spec.seconds is not None and self.tools.clock() - began >= spec.seconds
+
+        is_forced = spec.answers is not None or spec.seconds is not None
+        return halve(len(variants), rounds, score, is_forced=is_forced, is_over=is_over)
+
+    def _searched(self, rung: Rung, trials: Trials, own: Variant) -> Chosen:
+        """Try settings that a search proposes, beside the rung's own, each trained in full."""
+        optuna_or_skip()
+        examples = self._dev_order()
+        variants: list[Variant] = [own]
+        scores: list[dict[str, float]] = [self._dev_part(rung, own, examples)]
+
+        def score(settings: Mapping[str, JsonValue]) -> float:
+            variant = trials.variant(settings)
+            variants.append(variant)
+            scores.append(self._dev_part(rung, variant, examples))
+            return mean_of(scores[-1])
+
+        searched(trials.spec, score)
+        halved = halve(len(variants), (Stage(len(examples)),), lambda place, _: scores[place])
+        return Chosen(
+            variants[halved.best],
+            self.build(rung, variants[halved.best]),
+            tuple((v.name, mean_of(one)) for v, one in zip(variants, scores, strict=True)),
+            tried_variants(
+                [variant.name for variant in variants],
+                halved,
+                is_binary=self.scorer.is_binary,
+                confidence=self.confidence,
+                rng=np.random.default_rng(len(examples)),
+            ),
+        )
+
+    def _dev_order(self) -> tuple[Example, ...]:
+        """Return dev in one random order, of which every part is a fair sample."""
+        examples = list(self.dev.examples)
+        random.Random(self.dev.digest).shuffle(examples)
+        return tuple(examples)
+
+    def _dev_part(
+        self, rung: Rung, variant: Variant, examples: Sequence[Example]
+    ) -> dict[str, float]:
+        """Build a variant and return its scores on a part of dev, a failure as 0; kept as a run is."""
+        built = self.build(rung, variant)
+        candidate, metric = built.candidate, self.tools.task.metric.to_json()
+        key = self._key("run", [candidate.digest, self.dev.digest, metric])
+        part = self.dev.model_copy(update={"examples": tuple(examples)})
+        return self._scores_kept(
+            key, part, answerer=lambda: self.load(rung, candidate), detail=variant.name
+        )
+
+    def _exam(self, held: float) -> Exam:
+        """Return dev for a search, with that share of it held back."""
+        order = [example.id for example in self._dev_order()]
+        count = round(held * len(order))
+        by_id = {example.id: example for example in self.dev.examples}
+        seen = frozenset(order[count:])
+
+        def scores(answerer: Answerer, name: str, ids: Sequence[str]) -> dict[str, float]:
+            if not seen.issuperset(ids):
+                raise ValueError("a search asks about an example that is held back from it")
+            made_of: list[JsonValue] = [name, self.tools.task.question_digest, self.dev.digest]
+            key = self._key("search", [*made_of, self.tools.task.metric.to_json()])
+            part = self.dev.model_copy(update={"examples": tuple(by_id[one] for one in ids)})
+            return self._scores_kept(key, part, answerer=lambda: answerer)
+
+        return Exam(seen=tuple(order[count:]), held=tuple(order[:count]), scores=scores)
+
+    def _held_share(self, rung: Rung) -> float:
+        """Return the share of dev that the prompt search of a rung does not see."""
+        ladder = self.tools.task.ladder
+        spec = ladder.structured.search if rung.name == "structured" else ladder.few_shot.search
+        return spec.held if spec is not None else 0.0
+
+    def _gain(self, rung: Rung, found: Found) -> PromptGain:
+        """Return what a found prompt gains over the one without a search, on what choosing did not see."""
+        exam = self._exam(self._held_share(rung))
+        by_id = {example.id: example for example in self.dev.examples}
+        held = [by_id[one] for one in exam.held]
+        before = self._dev_part(rung, found.start, held)
+        after = before if found.variant is None else self._dev_part(rung, found.variant, held)
+        return PromptGain(
+            found=found.start.name if found.variant is None else found.variant.name,
+            start=found.start.name,
+            difference=paired_difference(
+                after,
+                before,
+                binary=self.scorer.is_binary,
+                confidence=self.confidence,
+                rng=np.random.default_rng(len(held)),
+            ),
+            seen=len(exam.seen),
+            held=len(held),
+            calls=found.calls,
+            seconds=found.seconds,
+            steps=found.steps,
+        )
+
+    def _scores_kept(
+        self, key: str, part: DevSplit, *, answerer: Callable[[], Answerer], detail: str = ""
+    ) -> dict[str, float]:
+        """Return scores on a part of dev, a failure as 0; answers that were paid for are not asked again."""
+        ledger = self.tools.store.ledger
+        ids = {example.id for example in part.examples}
+        known = [result for result in self._known_results(key) if result.example_id in ids]
+        done, total = len({result.example_id for result in known}), len(part)
+
+        def on_result(result: Result) -> None:
+            nonlocal done
+            ledger.keep_result(key, result.example_id, result.model_dump_json())
+            done += 1
+            if detail:
+                self.tools.on_progress(Progress("choosing on dev", done, total, detail))
+
+        if done < total:
+            run = run_candidate(
+                "choosing",
+                part,
+                answerer(),
+                scorer=self.scorer,
+                journal=Journal(known=known, on_result=on_result),
+                meter=Meter(clock=self.tools.clock, latency_examples=0),
+                versions={},
+            )
+            known = list(run.results)
+        by_id = {result.example_id: result.outcome for result in known}
+        outcomes = {example.id: by_id[example.id] for example in part.examples}
+        return {
+            name: 0.0 if isinstance(outcome, Failed) else outcome.score
+            for name, outcome in outcomes.items()
+        }
 
     def built(self, rung: Rung) -> Standing:
         """Return a rung for another one to stand on: found in the store, or built now.

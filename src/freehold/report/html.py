@@ -21,6 +21,7 @@ from freehold.report.markup import Markup, element, join, shorten
 from freehold.report.page import Section, contents, figure, page, pairs, paragraph, table
 from freehold.report.scatter import scatter
 from freehold.report.theme import VERDICT_CLASSES
+from freehold.report.tried import tried_words
 from freehold.report.view import ReportView
 from freehold.report.what_if import script, what_if_section
 
@@ -479,8 +480,7 @@ def _looks(climb: Climb) -> str:
 
 
 def _tried(result: RungResult) -> str:
-    words = ", ".join(f"{name} {numbers.share(score)}" for name, score in result.tried)
-    return words or numbers.UNKNOWN
+    return tried_words(result) or numbers.UNKNOWN
 
 
 def _how_to_read(view: ReportView) -> Markup:

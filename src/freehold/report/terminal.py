@@ -30,6 +30,7 @@ from freehold.report.lines import (
     to_ascii,
     wrap,
 )
+from freehold.report.tried import gain_words
 
 DROPPED_FIRST = ("p95", "kept≥", "$/1k", "Δ vs previous")
 
@@ -276,6 +277,10 @@ def _recommendation(climb: Climb, look: Look) -> list[Line]:
 
 def _details(climb: Climb, look: Look) -> list[Line]:
     lines: list[Line] = []
+    for searched in climb.rungs:
+        if searched.prompt_gain is not None:
+            text = clean(gain_words(searched.prompt_gain))
+            lines.extend(labelled(clean(searched.rung), text, look=look))
     audit = findings.audit_text(climb)
     if audit:
         lines.extend(labelled("audit", audit, look=look))

@@ -16,14 +16,17 @@ from freehold.core.outcome import Scored
 from freehold.core.snapshot import Example
 from freehold.core.task import JsonOutput, Task
 from freehold.report.compare import OneAnswer, eval_one_table
+from freehold.report.prompts import OnePrompt, prompts_shown
 from freehold.report.view import RIGHT
 
 if TYPE_CHECKING:
+    from freehold.ladder.asked import RungAsks
     from freehold.ladder.recall import RungAnswer
 
 
 def ask(session: Session) -> int:
     """Print what every rung of a climb, or the one that was named, says to one input."""
+    from freehold.ladder.asked import asks_of_rungs
     from freehold.ladder.recall import answer_one, finished_climb
 
     text = session.invocation.text("input") or ""
@@ -43,6 +46,11 @@ def ask(session: Session) -> int:
             outcome = type(outcome)(climb, outcome.climb_id, outcome.task, outcome.snapshot)
         fields = _asker(session, outcome.task)
         example = Example(id="question", input=text, target=expected, fields=fields)
+        if session.invocation.has("messages"):
+            _show_messages(
+                session, asks_of_rungs(outcome, example, store=store, models=models), text=text
+            )
+            return 0
         answers = answer_one(
             outcome,
             example,
@@ -121,3 +129,43 @@ def _show(
         for answer in answers
     )
     console.data(eval_one_table(rows, **session.console.drawn))
+
+
+def _show_messages(session: Session, prompts: tuple[RungAsks, ...], *, text: str) -> None:
+    console = session.console
+    if console.is_json:
+        shape: dict[str, JsonValue] = {
+            "input": text,
+            "prompts": [_prompt_json(one) for one in prompts],
+        }
+        console.data(json.dumps(shape, ensure_ascii=False, allow_nan=False))
+        return
+    shown = tuple(
+        OnePrompt(
+            rung=one.rung,
+            state=one.state,
+            note=one.reason or one.variant or "",
+            turns=tuple((turn.role, turn.content) for turn in one.asked.messages)
+            if one.asked
+            else (),
+            text=one.asked.prompt if one.asked else "",
+            sha256=one.asked.sha256 if one.asked else "",
+            tokens=one.asked.tokens if one.asked else 0,
+        )
+        for one in prompts
+    )
+    console.data(prompts_shown(shown, **console.drawn))
+
+
+def _prompt_json(one: RungAsks) -> JsonValue:
+    asked = one.asked
+    return {
+        "rung": one.rung,
+        "state": one.state,
+        "variant": one.variant,
+        "reason": one.reason,
+        "messages": [turn.to_json() for turn in asked.messages] if asked else [],
+        "prompt": asked.prompt if asked else None,
+        "sha256": asked.sha256 if asked else None,
+        "tokens": asked.tokens if asked else None,
+    }

@@ -52,6 +52,12 @@ def run(session: Session) -> int:
             "`--expect` belongs to a question, and there is no `-i`",
             help='freehold eval c1 -i "TEXT" --expect ANSWER',
         )
+    if session.invocation.has("messages"):
+        raise UsageError(
+            "USE-006",
+            "`--messages` shows what is asked about an input, and there is no `-i`",
+            help='freehold eval c1 -i "TEXT" --messages',
+        )
     with ExitStack() as stack:
         store = stack.enter_context(open_store(session))
         models = stack.enter_context(open_models(session))
