@@ -11,6 +11,7 @@ from tests.ladder.tiny_ladder import Ticks
 from tests.models.test_rerank import save_cross_encoder
 
 from freehold.core.candidate import Candidate
+from freehold.core.errors import ConfigError
 from freehold.core.measure import Answer, Run, RungResult
 from freehold.core.message import Message
 from freehold.core.outcome import Failed, Scored
@@ -373,3 +374,9 @@ def test_a_cross_encoder_decides_the_order_where_one_is_named(place: Path) -> No
     given = scores(question, [one.whole for one in found]).tolist()
     assert len(given) == len(PLANETS)
     assert given == sorted(given, reverse=True)
+
+
+def test_an_overlap_of_more_than_half_a_passage_is_refused() -> None:
+    text = "task: t\ninstruction: Do it.\ndata: a.jsonl\nladder:\n  retrieve: {chunk: 100, overlap: 60}\n"
+    with pytest.raises(ConfigError, match="CFG-004"):
+        parse_task_file(text)

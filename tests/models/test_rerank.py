@@ -33,10 +33,10 @@ def save_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        num_labels=labels,
         pad_token_id=words.pad_token_id,
         initializer_range=0.5,
     )
+    config.num_labels = labels
     BertForSequenceClassification(config).eval().save_pretrained(folder)
     words.save_pretrained(folder)
     return folder

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from tests.retrieve.meaning import Counting, embed
 
 from freehold.core.errors import DataError
@@ -143,7 +144,8 @@ def test_meaning_is_found_by_the_exact_cosine() -> None:
     assert together == alone
     vectors = embed([one.text for one in documents]).astype(np.float64)
     for query, found in zip(queries, together, strict=True):
-        near: list[float] = np.round(vectors @ embed([query])[0].astype(np.float64), 9).tolist()
+        exact: NDArray[np.float64] = vectors @ embed([query])[0].astype(np.float64)
+        near = [round(float(one), 9) for one in exact]
         order = sorted(range(300), key=lambda n: (-near[n], n))
         assert [one.passage.document_id for one in found] == [f"d{n:03}" for n in order[:120]]
 

@@ -58,6 +58,11 @@ def targets(quality: dict, scale: dict) -> str:
             f"1/{again / changed:.0f} ({changed:.1f} s against {again:.0f} s of CPU)",
         ),
         (
+            f"the same if all {update['passages']:,} passages of the 100 had to be embedded (computed)",
+            "≤ 1/20",
+            f"1/{again / (update['cpu_seconds'] + update['passages'] * embedded):.0f}",
+        ),
+        (
             "the same where vectors cost nothing",
             "≤ 1/20",
             f"1/{scale['build_cpu_seconds'] / update['cpu_seconds']:.0f}"
@@ -65,7 +70,13 @@ def targets(quality: dict, scale: dict) -> str:
         ),
     ]
     lines = [f"| {what} | {aim} | {got} |" for what, aim, got in rows]
-    return "\n".join(["| figure | asked | reached |", "|---|---|---|", *lines, ""])
+    note = (
+        "The 30 ms are not shown by the clock: no quiet machine was to be had. With one thread, CPU time is what the"
+        " clock shows on a quiet machine; the search alone stays below 30 ms by it, the search with the embedding of the"
+        " question does not. Where vectors cost nothing an update misses 1/20, because the arrays of all passages are"
+        " read anew after it.\n"
+    )
+    return "\n".join(["| figure | asked | reached |", "|---|---|---|", *lines, "", note])
 
 
 def machine(part: dict) -> str:
@@ -179,8 +190,9 @@ def scale(part: dict) -> str:
         f" document{embedded(update)}) with all {part['documents']:,} documents given again, and a first search:"
         f" {update['cpu_seconds']:.1f} s of CPU, {update['seconds']:.1f} s by the clock.",
         "",
-        "Where the time of a hybrid search goes: the product of 100,000 vectors (154 MB are read; 12 to 13 ms of CPU"
-        " on one core), BM25 (2 to 5 ms), the 100 best of each order (2 ms), the rows of five passages (under 1 ms).",
+        f"Where the time of a hybrid search goes, in CPU: meaning {part['search']['meaning']['cpu_p50_ms']:.1f} ms, nearly all"
+        f" of it the product with every vector ({part['passages'] * 1536 / 1e6:.0f} MB are read); words"
+        f" {part['search']['words']['cpu_p50_ms']:.1f} ms. FTS5 scores every passage that holds one of the common words.",
         "",
     ]
     return "\n".join(lines)

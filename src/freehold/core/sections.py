@@ -6,9 +6,9 @@ these, and the resolved `Task` (`task.py`) holds them, so that a setting has one
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, model_validator
 
 from freehold.core.record import Record
 
@@ -312,6 +312,14 @@ class RetrieveSpec(Record):
     overlap: Count = 0
     cite: bool = True
     rerank: str | None = None
+
+    @model_validator(mode="after")
+    def _overlap_leaves_room(self) -> Self:
+        if self.overlap * 2 > self.chunk:
+            raise ValueError(
+                f"overlap ({self.overlap}) may be at most half of chunk ({self.chunk})"
+            )
+        return self
 
 
 class RetentionSpec(Record):
