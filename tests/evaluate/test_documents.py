@@ -93,6 +93,15 @@ def test_a_failure_stays_a_failure() -> None:
     assert found.faithfulness is None
 
 
+def test_no_unsupported_claim_among_few_is_no_proof_that_there_are_none() -> None:
+    only = run(result("1", "308", "a#1", score=1.0))
+    rng = np.random.default_rng(1)
+    found = figures(only, [asked("1", "308", "a")], LIBRARY, k=1, rng=rng).unsupported
+    assert found is not None
+    assert found.mean == 0.0
+    assert found.high > 0.5
+
+
 def test_the_figures_agree_with_counting_by_hand() -> None:
     examples = [
         asked("1", "308", "a"),

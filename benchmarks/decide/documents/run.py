@@ -218,7 +218,10 @@ NOTES = """
 What to read from it: the answer F1 of `code` is that of whole sentences against answers of a few words, so it is low
 by its nature, while its claims are copies and must be supported: its faithfulness says how far the rule of support
 is right on copies. Retrieval, refusals and causes do not depend on who answers, but for the threshold, which each
-chooses for itself on dev: refusing pays sooner for who answers badly.
+chooses for itself on dev: refusing pays sooner for who answers badly. `code` writes its mark at the end of a sentence, and
+loses it where the sentence is longer than answers of this task may be (`truncated`); those answers are attributed.
+`acorn` cannot answer such questions: hardly a word is right, and the figures say so (nearly every claim is unsupported).
+The task's bar is met by nobody here.
 """
 
 

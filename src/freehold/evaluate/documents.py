@@ -214,12 +214,18 @@ def _shares(scores: Sequence[float], confidence: float, *, binary: bool = False)
 def _unsupported(
     claimed: Sequence[tuple[int, int]], confidence: float, rng: np.random.Generator
 ) -> Estimate | None:
-    """Return the share of all claims that no passage supports; whole answers are resampled."""
+    """Return the share of all claims that no passage supports; whole answers are resampled.
+
+    Where it is none or all, resampling shows no doubt: then it is Wilson's interval, each answer counted once.
+    """
     if not claimed:
         return None
     held = np.asarray([one[0] for one in claimed], dtype=np.float64)
     count = np.asarray([one[1] for one in claimed], dtype=np.float64)
     mean = float(1.0 - held.sum() / count.sum())
+    if mean in (0.0, 1.0):
+        sure = [mean] * len(claimed)
+        return estimate_scores(sure, binary=True, confidence=confidence)
     low, high = bootstrap_interval(
         lambda chosen: float(1.0 - held[chosen].sum() / count[chosen].sum()),
         len(claimed),
