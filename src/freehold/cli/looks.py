@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from freehold.cli.contamination import look as contamination
+from freehold.cli.look_at_resolution import resolution
 from freehold.cli.look_at_rights import personal, synthetic, terms
 from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
 from freehold.cli.seen import Look, Seen
@@ -24,6 +25,7 @@ LOOKS: Mapping[str, Look] = {
     "labels": labels,
     "personal": personal,
     "poisoning": poisoning,
+    "resolution": resolution,
     "synthetic": synthetic,
     "terms": terms,
     "texts": texts,

@@ -231,6 +231,8 @@ CODES: Mapping[str, str] = {
     " of each; here the rows of one group have different answers, and only the first one's is kept.",
     "BAR-002": "The test rows are too few to tell a rung that is near the bar from the bar itself."
     " More rows make the interval narrower: four times as many halve it.",
+    "BAR-003": "Macro-F1 is no mean of rows, and no interval of it holds at every look. A race measures every row of"
+    " such a rung, and stops it early only for kept ability, latency or cost.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",
