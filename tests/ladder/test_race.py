@@ -153,8 +153,7 @@ def test_a_pass_of_one_rung_makes_the_next_ones_easier_and_is_never_taken_back()
 
 def test_why_a_run_ended_says_after_how_many() -> None:
     assert stop_text("passed", evaluated=120, planned=400) == "passed after 120 of 400"
-    whole = stop_text("every example was evaluated", evaluated=400, planned=400)
-    assert whole == "every example was evaluated"
+    assert stop_text("failed", evaluated=400, planned=400) == "every example was evaluated"
 
 
 def test_examples_that_a_budget_left_unasked_are_not_asked_for_again() -> None:
@@ -235,7 +234,7 @@ def test_a_race_of_clear_rungs_takes_a_third_of_the_examples_and_ends_as_the_who
         before: list[Contender] = []
         rules = Rules(bar=BAR, planned=PLANNED, rungs=4)
         for row in ladder:
-            because, n = None, 0
+            because, n, racer = None, 0, contender([])
             while because is None:
                 n = after_next_batch(n, PLANNED)
                 racer = contender(row[:n].tolist())
@@ -255,7 +254,7 @@ def test_the_race_itself_passes_what_the_simulation_says_it_passes(seed: int, q:
     answers = (rng.random((1, 1, 160)) < q).astype(np.float64)
     wanted = bool(passes(answers, bar=BAR.quality)[0, 0])
     rules = Rules(bar=BAR, planned=160, rungs=1)
-    because, n = None, 0
+    because, n, racer = None, 0, contender([], planned=160)
     while because is None:
         n = after_next_batch(n, 160)
         racer = contender(answers[0, 0, :n].tolist(), planned=160)

@@ -47,9 +47,7 @@ def test_four_settings_are_halved_over_epochs_and_another_rung_stands_on_the_bes
 
 def test_a_search_over_settings_tries_them_beside_the_rungs_own(tmp_path: Path) -> None:
     place = Place(tmp_path)
-    ladder = (
-        f"rungs: [lora], lora: {{{START}, search: {{trials: 2, learning_rate: [1e-3, 1e-2]}}}}"
-    )
+    ladder = f"rungs: [lora], lora: {{{START}, search: {{trials: 2, learning_rate: [1e-3, 1e-2]}}}}"
     first = place.climb(place.task(ladder)).climb.rung("lora")
     assert first.state == "measured", first.reason
     assert len(first.sweep) == 3

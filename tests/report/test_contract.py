@@ -46,6 +46,8 @@ def test_a_skipped_rung_is_the_object_of_the_contract() -> None:
         "total_dollars": None,
         "causes": {},
         "slices": [],
+        "planned": None,
+        "stopped_because": None,
     }
 
 
@@ -61,6 +63,7 @@ def test_the_object_has_the_keys_of_the_contract_in_order() -> None:
         "why",
         "audit",
         "report",
+        "test_examples",
     ]
     assert value["bar"] == {"quality": 0.8, "kept": 0.97, "confidence": 0.95}
     assert value["audit"] == {

@@ -54,8 +54,7 @@ PROBLEMS = (
         "Name the intent of this request to a voice assistant, or oos if it is none of them.",
         "exact_match",
         "test.jsonl",
-        1_000,
-        3_000,
+        400,
     ),
     Problem(
         "snips",

@@ -240,7 +240,7 @@ def event_json(event: ClimbEvent) -> dict[str, JsonValue]:
         case RungStarted():
             return {"event": "rung_started", "rung": event.rung}
         case RungProgress():
-            return {
+            shape: dict[str, JsonValue] = {
                 "event": "rung_progress",
                 "rung": event.rung,
                 "phase": event.phase,
@@ -248,6 +248,9 @@ def event_json(event: ClimbEvent) -> dict[str, JsonValue]:
                 "total": event.total,
                 "detail": event.detail,
             }
+            if event.quality is not None:
+                shape["quality"] = [event.quality.mean, event.quality.low, event.quality.high]
+            return shape
         case RungFinished():
             return {
                 "event": "rung_finished",

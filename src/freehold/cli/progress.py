@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from freehold.cli.eta import Pace
-from freehold.core.measure import RungResult
+from freehold.core.measure import Estimate, RungResult
 from freehold.core.task import Task
 from freehold.ladder.events import (
     ClimbEvent,
@@ -51,6 +51,7 @@ class RungState:
     done: int = 0
     total: int = 0
     pace: Pace = field(default_factory=Pace)
+    quality: Estimate | None = None
 
     def advance(self, event: RungProgress, *, at_seconds: float) -> RungState:
         """Return the rung after some progress: a new phase begins its own bar."""
@@ -66,6 +67,7 @@ class RungState:
             done=min(done, total),
             total=total,
             pace=before.observe(done, at_seconds=at_seconds),
+            quality=event.quality or self.quality,
         )
 
     def _note(self) -> str:
@@ -86,6 +88,7 @@ class RungState:
             unit=PHASE_UNITS.get(self.phase, "ex"),
             per_second=self.pace.per_second,
             eta_seconds=self.pace.seconds_left(self.total) if self.total else None,
+            quality=self.quality if self.phase == "test" else None,
         )
 
 

@@ -262,6 +262,8 @@ CODES: Mapping[str, str] = {
     " `data.access` gives labels to everybody who asks, `data.access_column` names the column with each row's own.",
     "DOC-029": "Wanted answers stand in no document, so that no search can find them: documents are missing, or the"
     " answers are in other words than the documents.",
+    "BAR-003": "Macro-F1 is no mean of rows, and no interval of it holds at every look. A race measures every row of"
+    " such a rung, and stops it early only for kept ability, latency or cost.",
     "USE-001": "A verb or a flag does not exist. `freehold --help` lists them.",
     "USE-002": "An id (c12, t7, @last) names nothing in this project's ledger.",
     "USE-003": "There is nothing to work on: no task.yaml here, and no data file was given.",

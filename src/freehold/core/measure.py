@@ -113,7 +113,10 @@ class Estimate(Record):
 
 
 class Difference(Record):
-    """A paired difference of two rungs over the same `n` examples, with its interval."""
+    """A paired difference of two rungs over the same `n` examples, with its interval.
+
+    `discordance` is the share of examples on which the two scores differ, where scores are 0 or 1.
+    """
 
     mean: float
     low: float
@@ -121,6 +124,7 @@ class Difference(Record):
     n: Annotated[int, Field(ge=0)]
     p_value: Annotated[float, Field(ge=0, le=1)]
     test: Literal["mcnemar", "sign_flip", "betting"]
+    discordance: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
     def is_clear(self) -> bool:

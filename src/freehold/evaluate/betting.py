@@ -28,7 +28,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_STAKES = np.geomspace(0.05, 0.9, 12)
+STAKES = np.geomspace(0.05, 0.9, 12)
+"""What each of the gamblers puts on every score, as a share of its capital."""
+
 _TRUNCATION = 0.5  # c in the paper: a bet for a fixed n never risks more than half of the capital
 _BISECTIONS = 36  # 2**-36 is far below any digit that is printed
 
@@ -91,10 +93,10 @@ def log_capital(scores_RN: NDArray[np.float64], mean: float) -> NDArray[np.float
     It bets on a mean above `mean`; pass 1 - scores and 1 - mean for the other side.
     """
     capital = np.full(scores_RN.shape, -math.inf)
-    for stake in _STAKES:
+    for stake in STAKES:
         one = np.cumsum(np.log1p(stake * (scores_RN / mean - 1.0)), axis=-1)
         capital = np.logaddexp(capital, one)
-    return capital - math.log(len(_STAKES))
+    return capital - math.log(len(STAKES))
 
 
 def _checked(scores: Sequence[float]) -> NDArray[np.float64]:
@@ -120,7 +122,7 @@ def _bets(seen: NDArray[np.float64], *, alpha: float, planned: int) -> NDArray[n
 def _greatest(seen: NDArray[np.float64], mean: float) -> float:
     """Return the largest logarithm of the mixed capital that was reached."""
     values, places = np.unique(seen, return_inverse=True)
-    steps = np.log1p(_STAKES[:, None] * (values[None, :] / mean - 1.0))
+    steps = np.log1p(STAKES[:, None] * (values[None, :] / mean - 1.0))
     paths = np.cumsum(steps[:, places], axis=1)
     most = np.max(paths, axis=0)
     return float(np.max(most + np.log(np.mean(np.exp(paths - most), axis=0))))

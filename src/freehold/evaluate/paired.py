@@ -161,7 +161,15 @@ def paired_difference(
     first_only, second_only = int(np.sum(values > 0)), int(np.sum(values < 0))
     low, high = tango_interval(first_only, second_only, n=count, confidence=confidence)
     p_value = mcnemar_exact(first_only, second_only)
-    return Difference(mean=mean, low=low, high=high, n=count, p_value=p_value, test="mcnemar")
+    return Difference(
+        mean=mean,
+        low=low,
+        high=high,
+        n=count,
+        p_value=p_value,
+        test="mcnemar",
+        discordance=(first_only + second_only) / count if count else None,
+    )
 
 
 def raced_difference(
@@ -182,6 +190,12 @@ def raced_difference(
     values = [first[example] - second[example] for example in first if example in second]
     shifted = [(value + 1.0) / 2.0 for value in values]
     low, high = betting_interval(shifted, confidence=confidence)
+    is_binary = bool(values) and all(
+        scores[example] in (0.0, 1.0)
+        for scores in (first, second)
+        for example in first
+        if example in second
+    )
     sides = (shifted, [1.0 - value for value in shifted])
     p_value = min(1.0, 2.0 * min(betting_p_value(side, 0.5) for side in sides))
     return Difference(
@@ -191,4 +205,5 @@ def raced_difference(
         n=len(values),
         p_value=p_value,
         test="betting",
+        discordance=sum(v != 0.0 for v in values) / len(values) if is_binary else None,
     )

@@ -48,6 +48,7 @@ from freehold.ladder.events import (
 )
 from freehold.ladder.grounded import grounded
 from freehold.ladder.prepare import Prepared
+from freehold.ladder.resolution import racing_line, resolution_line
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
 from freehold.ladder.stability import ask_again
@@ -489,13 +490,18 @@ class _Climbing:
             if not audit.agrees:
                 advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
         self._count_look("test", self.snapshot.test.digest)
+        measured = [result for result in final if result.state == "measured"]
+        said = (
+            resolution_line(measured, subject=advice.rung, bar=self.task.bar),
+            racing_line(final),
+        )
         return Climb(
             task=self.task.name,
             task_digest=self.task.digest,
             snapshot_digest=self.snapshot.digest,
             rungs=final,
             recommended=advice.rung,
-            why=advice.why,
+            why=(*advice.why, *(line for line in said if line)),
             audit=audit,
             looks={
                 "test": self._looks("test", self.snapshot.test.digest),

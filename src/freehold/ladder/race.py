@@ -113,7 +113,9 @@ def _verdict(racer: Contender, before: Sequence[Contender], rules: Rules) -> Ver
 
 def stop_text(because: str, *, evaluated: int, planned: int) -> str:
     """Return why a run ended, for its record: `passed after 120 of 400`."""
-    return because if evaluated >= planned else f"{because} after {evaluated} of {planned}"
+    if evaluated >= planned:
+        return "every example was evaluated"
+    return f"{because} after {evaluated} of {planned}"
 
 
 def with_unasked(

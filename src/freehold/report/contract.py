@@ -7,10 +7,11 @@ never 0. `CLIMB_SCHEMA` is the JSON Schema (2020-12) of the object.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import get_args
 
 from pydantic import JsonValue
 
-from freehold.core.measure import Climb, Difference, Estimate, RungResult, Verdict
+from freehold.core.measure import Climb, Difference, Estimate, Method, RungResult, Verdict
 from freehold.core.sections import Bar
 from freehold.core.task import Task
 from freehold.report import findings
@@ -38,6 +39,17 @@ def climb_json(
         "why": list(climb.why),
         "audit": _audit(climb),
         "report": report_path,
+        "test_examples": _test_examples(climb),
+    }
+
+
+def _test_examples(climb: Climb) -> JsonValue:
+    """Return how many answers were asked for over all rungs that were measured, and how many were planned."""
+    measured = findings.measured(climb)
+    evaluated = sum(result.evaluated for result in measured)
+    return {
+        "evaluated": evaluated,
+        "planned": sum(result.planned or result.evaluated for result in measured),
     }
 
 
@@ -73,6 +85,8 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "slices": [
             {"slice": name, "quality": _estimate(value)} for name, value in result.slices.items()
         ],
+        "planned": result.planned,
+        "stopped_because": result.stopped_because,
     }
 
 
@@ -95,6 +109,7 @@ def _estimate(value: Estimate | None) -> JsonValue:
         "high": value.high,
         "n": value.n,
         "failed": value.failed,
+        "method": value.method,
     }
 
 
@@ -149,7 +164,14 @@ def _or_null(schema: JsonValue) -> JsonValue:
 
 _QUALITY: JsonValue = {
     **_object(
-        {"mean": _SHARE_OR_NULL, "low": _SHARE, "high": _SHARE, "n": _COUNT, "failed": _COUNT}
+        {
+            "mean": _SHARE_OR_NULL,
+            "low": _SHARE,
+            "high": _SHARE,
+            "n": _COUNT,
+            "failed": _COUNT,
+            "method": {"enum": list(get_args(Method))},
+        }
     )
 }
 
@@ -184,6 +206,8 @@ _RUNG: JsonValue = {
                 "type": "array",
                 "items": _object({"slice": _TEXT, "quality": _QUALITY}),
             },
+            "planned": {"type": ["integer", "null"], "minimum": 0},
+            "stopped_because": _TEXT_OR_NULL,
         },
         optional=("documents",),
     ),
@@ -245,6 +269,7 @@ CLIMB_SCHEMA: Mapping[str, JsonValue] = {
                 "type": "object",
                 "additionalProperties": _object({"was": True, "now": True}),
             },
+            "test_examples": _object({"evaluated": _COUNT, "planned": _COUNT}),
         },
         optional=("what_if",),
     ),

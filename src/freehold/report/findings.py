@@ -75,14 +75,30 @@ def caveat(result: RungResult, climb: Climb, bar: Bar) -> str:
     return "; ".join(parts)
 
 
+def stopped_text(result: RungResult) -> str:
+    """Return why a raced rung evaluated no more examples: `stopped: passed after 120 of 400`; else ``."""
+    because = result.stopped_because
+    if because is None or result.planned is None or result.evaluated >= result.planned:
+        return ""
+    return "" if result.reason and because in result.reason else f"stopped: {because}"
+
+
 def failed_count(climb: Climb) -> int:
     """Return how many test examples gave no score, over all rungs."""
     return sum(r.quality.failed for r in measured(climb) if r.quality is not None)
 
 
 def evaluated(climb: Climb) -> int:
-    """Return how many test examples the rung with the most examples was measured on."""
+    """Return how many test examples the rung with the most of them was measured on."""
     return max((result.evaluated for result in climb.rungs), default=0)
+
+
+def test_size(climb: Climb) -> str:
+    """Return the number of test examples: `n=400`, or `n≤400` where rungs stopped before the last."""
+    planned = max((result.planned or 0 for result in climb.rungs), default=0)
+    if planned and any(result.evaluated < planned for result in measured(climb)):
+        return f"n≤{numbers.count(planned)}"
+    return f"n={numbers.count(evaluated(climb))}"
 
 
 def spent_dollars(climb: Climb, task: Task) -> float:

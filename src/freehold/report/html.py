@@ -193,7 +193,7 @@ def _table_section(view: ReportView) -> Section:
     best = next((i for i, r in enumerate(climb.rungs) if r.rung == climb.recommended), None)
     headings = ("rung", "quality", "Δ vs previous", "$/1k", "p95", "kept≥", "verdict")
     lead = (
-        f"Test n={numbers.count(findings.evaluated(climb))},"
+        f"Test {findings.test_size(climb)},"
         f" {numbers.count(findings.failed_count(climb))} failed. Intervals"
         f" {numbers.percent(bar.confidence)}. ≈ marks a difference whose interval includes zero."
     )
@@ -211,6 +211,7 @@ def _table_row(index: int, result: RungResult, view: ReportView) -> tuple[str, .
     mark = numbers.difference_mark(difference).strip()
     change = f"{mark} {numbers.difference(difference)}".strip()
     missed, caveat = findings.missed_bar(result, bar), findings.caveat(result, climb, bar)
+    notes = "; ".join(filter(None, (caveat, findings.stopped_text(result))))
     return (
         name,
         _no_break(numbers.estimate_n(result.quality)),
@@ -218,7 +219,7 @@ def _table_row(index: int, result: RungResult, view: ReportView) -> tuple[str, .
         numbers.amount(result.cost.dollars_per_1k if result.cost else None),
         numbers.latency(result.seconds_p95),
         numbers.share(result.kept.ratio.low if result.kept else None),
-        join([_verdict(result, climb, missed), f" {caveat}" if caveat else ""]),
+        join([_verdict(result, climb, missed), f" {notes}" if notes else ""]),
     )
 
 

@@ -56,6 +56,7 @@ class LiveRow(Record):
 
     `note` says what a queued rung waits for (`if lora's errors on train give 200 pairs`), or what a
     running one does (`train`, `choose`). `done` of `total` are examples, or what `unit` names.
+    `quality` is the estimate so far of a rung that races, with bounds that hold at every look.
     """
 
     rung: str
@@ -67,6 +68,7 @@ class LiveRow(Record):
     unit: str = "ex"
     per_second: float | None = None
     eta_seconds: float | None = None
+    quality: Estimate | None = None
 
 
 class LiveClimb(Record):
@@ -160,6 +162,7 @@ def _column(value: float, axis: tuple[float, float], width: int) -> int:
 def _axis(live: LiveClimb, bar: Bar) -> tuple[float, float]:
     """Return the ends of the strips: a round number below everything drawn, and 1."""
     lows = [r.result.quality.low for r in live.rows if r.result and r.result.quality]
+    lows += [row.quality.low for row in live.rows if row.quality and row.state == "running"]
     least = min([bar.quality - 0.1, *lows])
     return max(int(least * 10) / 10, 0.0), 1.0
 
@@ -182,7 +185,10 @@ def _row(row: LiveRow, index: int, bar: Bar, *, frame: _Frame, tick: int) -> Lin
     name = elide(clean(row.rung), _NAME + 4).ljust(_NAME)
     if row.state == "running":
         frames = ASCII_SPINNER if look.ascii else SPINNER
-        return _running(f"{frames[tick % len(frames)]} {index} {name}  ", row, look)
+        head = f"{frames[tick % len(frames)]} {index} {name}  "
+        if row.quality is not None and row.quality.mean is not None:
+            return _racing(head, row, row.quality, frame=frame)
+        return _running(head, row, look)
     result = row.result
     if row.state == "queued" or result is None:
         note = f", {clean(row.note)}" if row.note else ""
@@ -238,6 +244,18 @@ def _running(head: str, row: LiveRow, look: Look) -> Line:
         return line(elide(head + counted + tail, look.width))
     full, rest = _progress(row, room)
     return line(head + counted + "  ", Span(full, "strong"), Span(rest, "muted"), tail)
+
+
+def _racing(head: str, row: LiveRow, quality: Estimate, *, frame: _Frame) -> Line:
+    """Return a rung that races: its confidence sequence against the bar, and how far it is."""
+    text = head + numbers.estimate(quality).ljust(_QUALITY)
+    tail = f"  {_counted(row)}"
+    if row.eta_seconds is not None:
+        tail += f"  eta {numbers.rough(row.eta_seconds)}"
+    room = frame.look.width - len(text) - len(tail) - 2
+    if room < _LEAST_STRIP:
+        return line(elide(text + tail, frame.look.width))
+    return line(text + "  " + strip(quality, frame.bar, axis=frame.axis, width=room) + tail)
 
 
 def _progress(row: LiveRow, width: int) -> tuple[str, str]:

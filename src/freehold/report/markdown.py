@@ -30,7 +30,7 @@ def climb_markdown(climb: Climb, task: Task, *, climb_id: str) -> str:
         "",
         *_table(climb, task),
         "",
-        f"Test n={numbers.count(findings.evaluated(climb))},"
+        f"Test {findings.test_size(climb)},"
         f" {numbers.count(findings.failed_count(climb))} failed. Intervals"
         f" {numbers.percent(task.bar.confidence)}. Bar: {findings.bar_text(task.bar)}."
         " ≈ marks a paired difference whose interval includes zero.",
@@ -79,7 +79,11 @@ def _row(result: RungResult, climb: Climb, task: Task) -> tuple[str, ...]:
         return (name, reason, "", "", "", "", findings.verdict_text(result, None))
     change = result.against_previous
     mark = numbers.difference_mark(change).strip()
-    notes = (findings.missed_bar(result, task.bar), findings.caveat(result, climb, task.bar))
+    notes = (
+        findings.missed_bar(result, task.bar),
+        findings.caveat(result, climb, task.bar),
+        findings.stopped_text(result),
+    )
     return (
         name,
         escape_markdown(numbers.estimate_n(result.quality)),
@@ -87,7 +91,9 @@ def _row(result: RungResult, climb: Climb, task: Task) -> tuple[str, ...]:
         numbers.amount(result.cost.dollars_per_1k if result.cost else None),
         numbers.latency(result.seconds_p95),
         numbers.share(result.kept.ratio.low if result.kept else None),
-        escape_markdown(" ".join([findings.verdict_text(result, climb.recommended), *notes])),
+        escape_markdown(
+            " ".join([findings.verdict_text(result, climb.recommended), *filter(None, notes)])
+        ),
     )
 
 

@@ -105,7 +105,7 @@ def _heading(climb: Climb, task: Task, *, climb_id: str, look: Look) -> list[Lin
     dollars = numbers.money(round(findings.spent_dollars(climb, task), 2))
     left = line(Span(name, "strong"), f" done in {numbers.clock(climb.seconds)} · {dollars}")
     right = line(
-        f"test n={numbers.count(findings.evaluated(climb))},"
+        f"test {findings.test_size(climb)},"
         f" {numbers.count(findings.failed_count(climb))} failed"
         f" · intervals {numbers.percent(task.bar.confidence)}"
         f" · bar ≥ {numbers.bar_value(task.bar.quality)}"
@@ -250,7 +250,8 @@ def _unmeasured(head: str, result: RungResult, look: Look) -> list[Line]:
 def _suffix(result: RungResult, climb: Climb, bar: Bar) -> str:
     missed = findings.missed_bar(result, bar)
     caveat = findings.caveat(result, climb, bar)
-    return missed or (f"({clean(caveat)})" if caveat else "")
+    lacks = missed or (f"({clean(caveat)})" if caveat else "")
+    return f"{lacks} {clean(findings.stopped_text(result))}".strip()
 
 
 def _verdict_width(result: RungResult, climb: Climb, suffix: str) -> int:
