@@ -164,8 +164,9 @@ def score_rows(
         rows: what is read together.
         prefix: what all roots start with, already read.
     """
-    start = prefix.length if prefix else 0
-    tokens_BT, positions_BT = _columns(rows, start, network.device)
+    tokens_BT, positions_BT = _columns(
+        rows, start=prefix.length if prefix else 0, device=network.device
+    )
     width = max(row.nodes for row in rows)
     logits_BKV = network.reading(len(rows), prefix=prefix).read(
         tokens_BT, positions_BT, keep=width + 1, among_TT=_among(rows, tokens_BT, width)
@@ -220,7 +221,7 @@ def _scored_nodes(row: TextRow) -> list[int]:
 
 
 def _columns(
-    rows: Sequence[TextRow], start: int, device: torch.device
+    rows: Sequence[TextRow], *, start: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return tokens and positions [B, T] without the prefix of `start` tokens, padded on the left."""
     lengths = [len(row.root) - start + row.nodes for row in rows]
