@@ -235,3 +235,9 @@ def too_long(
         message=f"the prompt has {prompt_tokens} tokens and {what} up to {answer_tokens},"
         f" together {prompt_tokens + answer_tokens}; the model reads {context_tokens}",
     )
+
+
+def cut(made: Generation, until: Sequence[str]) -> Generation:
+    """Return the answer up to the first of `until`."""
+    ends = [place for end in until if (place := made.text.find(end)) >= 0]
+    return made.model_copy(update={"text": made.text[: min(ends)]}) if ends else made

@@ -34,6 +34,7 @@ from freehold.models.door import (
     OnText,
     TextScore,
     TokenLogprobs,
+    cut,
 )
 from freehold.models.generate import Finished, Limits, generate_batch
 from freehold.models.loading import Loaded, load, pick_device
@@ -41,7 +42,6 @@ from freehold.models.network import Prefix
 from freehold.models.sources import ModelFiles, find_model
 from freehold.models.texts import (
     TextPair,
-    cut,
     lone_rows,
     pair_tokens,
     score_rows,

@@ -22,7 +22,7 @@ import torch
 from freehold.core.outcome import Failed
 from freehold.models.batching import shared_tokens
 from freehold.models.chat import ChatFormat
-from freehold.models.door import Generation, TextScore, too_long
+from freehold.models.door import TextScore, too_long
 from freehold.models.network import Network, Prefix
 from freehold.models.trie import TokenTrie, build_trie
 
@@ -146,12 +146,6 @@ def stop_texts(chat: ChatFormat, until: Sequence[str]) -> Callable[[Sequence[int
         return any(end in text for end in until)
 
     return is_over
-
-
-def cut(made: Generation, until: Sequence[str]) -> Generation:
-    """Return the answer up to the first of `until`."""
-    ends = [place for end in until if (place := made.text.find(end)) >= 0]
-    return made.model_copy(update={"text": made.text[: min(ends)]}) if ends else made
 
 
 def score_rows(

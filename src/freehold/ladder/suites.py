@@ -1,0 +1,60 @@
+"""The suites of kept ability that a task names, opened: what they ask, what a model scores on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from freehold.core.record import digest_json
+from freehold.core.sections import KeptSection
+from freehold.evaluate.probes import ProbeResult
+from freehold.evaluate.suites import Suite, measure_suite, read_suite, suite_digest
+from freehold.evaluate.suites_lm_eval import PREFIX, LmEvalSuite
+from freehold.models.door import Model
+
+
+@dataclass(frozen=True)
+class NamedSuite:
+    """One suite by the name that the task gives it, with the most items that are asked."""
+
+    name: str
+    items: int
+    suite: Suite | LmEvalSuite
+
+    @property
+    def digest(self) -> str:
+        """What decides the items and their scores."""
+        return suite_digest(self.suite) if isinstance(self.suite, Suite) else self.suite.digest
+
+    def texts(self) -> tuple[str, ...]:
+        """Return what the items ask: none of it may be trained on."""
+        return self.suite.texts if isinstance(self.suite, Suite) else self.suite.texts()
+
+    def measure(self, model: Model) -> tuple[ProbeResult, ...]:
+        """Return the score of `model` on each item."""
+        if isinstance(self.suite, Suite):
+            return measure_suite(model, self.suite)
+        return self.suite.measure(model)
+
+
+def open_suites(section: KeptSection, *, root: Path) -> tuple[NamedSuite, ...]:
+    """Return the suites of a task, whose files are named relative to `root`.
+
+    Raises:
+        DataError: a file cannot be read or scored (KPT-001 to KPT-003).
+    """
+    return tuple(_open(name, section.suite_items, root) for name in section.suites)
+
+
+def suites_digest(suites: Sequence[NamedSuite]) -> str | None:
+    """Return one digest over all suites, None without any."""
+    return digest_json("suites", [suite.digest for suite in suites]) if suites else None
+
+
+def _open(name: str, items: int, root: Path) -> NamedSuite:
+    if name.startswith(PREFIX):
+        task = name.removeprefix(PREFIX)
+        return NamedSuite(name, items, LmEvalSuite(name=name, task=task, items=items, root=root))
+    suite = read_suite(root / name, name=Path(name).stem, items=items)
+    return NamedSuite(name, len(suite.items), suite)
