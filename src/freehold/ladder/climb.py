@@ -48,7 +48,7 @@ from freehold.ladder.events import (
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
-from freehold.ladder.suites import NamedSuite, open_suites, suites_digest
+from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
 from freehold.store.ledger import Handle
@@ -414,7 +414,7 @@ class _Climbing:
             },
             versions=self.prepared.versions,
             seconds=seconds,
-            notes=self.prepared.notes,
+            notes=(*self.prepared.notes, *suite_notes(final, self.suites)),
         )
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:

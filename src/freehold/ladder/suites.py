@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from freehold.core.measure import KeptFamily, RungResult
 from freehold.core.record import digest_json
 from freehold.core.sections import KeptSection
 from freehold.evaluate.probes import ProbeResult
@@ -50,6 +51,30 @@ def open_suites(section: KeptSection, *, root: Path) -> tuple[NamedSuite, ...]:
 def suites_digest(suites: Sequence[NamedSuite]) -> str | None:
     """Return one digest over all suites, None without any."""
     return digest_json("suites", [suite.digest for suite in suites]) if suites else None
+
+
+def suite_notes(rungs: Sequence[RungResult], suites: Sequence[NamedSuite]) -> tuple[str, ...]:
+    """Return what a reader must know: each suite before and after every trained rung, and rows left out."""
+    notes = [
+        f"{rung.rung}, suites, worst first: {'; '.join(_words(one) for one in rung.kept.suites)}"
+        for rung in rungs
+        if rung.kept is not None and rung.kept.suites
+    ]
+    for suite in suites:
+        left_out = suite.suite.left_out if isinstance(suite.suite, Suite) else ()
+        if left_out:
+            reasons = "; ".join(f"{count} x {reason}" for reason, count in left_out)
+            notes.append(f"suite {suite.name}: rows left out: {reasons}")
+    return tuple(notes)
+
+
+def _words(found: KeptFamily) -> str:
+    words = f"{found.family} {found.before:.3f} before, {found.after:.3f} after"
+    lost = found.points_lost
+    if lost is None:
+        return words
+    bounds = f"{100 * lost.low:.1f} to {100 * lost.high:.1f}"
+    return f"{words} (points lost {100 * lost.mean:.1f}, {bounds}; n {found.n})"
 
 
 def _open(name: str, items: int, root: Path) -> NamedSuite:
