@@ -172,7 +172,7 @@ FOLLOWED: Mapping[str, tuple[Mapping[str, object], str, str]] = {
     "keywords:letter_frequency": (
         {"let_relation": "at least", "letter": "e", "let_frequency": 2},
         "Even",
-        "ever-so"[:3],
+        "owe",
     ),
     "detectable_format:number_bullet_lists": ({"num_bullets": 2}, "* a\n- b", "* a"),
     "detectable_format:number_highlighted_sections": (

@@ -113,7 +113,7 @@ def read_suite(path: Path, *, name: str, items: int, seed: int = 0) -> Suite:
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             "KPT-001",
-            f"the suite {name} cannot be read: {error}",
+            f"the suite {path.name} cannot be read: {getattr(error, 'strerror', None) or error}",
             help="kept.suites names JSON Lines files beside task.yaml, or lm_eval:TASK",
             where=Where(file=str(path)),
         ) from error
