@@ -282,8 +282,8 @@ TRIED = """## Why, and what was tried
 - Passes of 512 tokens stay in the second-level cache; passes of 8,192 took 1.3 times the CPU.
 - lm-eval's default for these weights is bfloat16, whose matrix products are twice as fast on this processor. The
   local engine computes in float32 on a CPU, so that answers do not depend on what else is in a batch.
-- Tried and dropped: contexts first without a mask, trees afterwards. It halves attention and pads rows twice: 1.2
-  times the CPU.
+- Tried and dropped: contexts first without a mask, trees afterwards. It halves attention and pads rows twice: 1.1 to
+  1.3 times the CPU.
 - Generating computes the same products for each new token on both sides, and nothing here is shared. Tried with a
   gain of less than a tenth: batches of 64 rows, prompts read in columns of 8 to 32. Rows that end leave the batch
   here and stay to the end in transformers: the gain grows with how much answers differ in length.
