@@ -84,7 +84,7 @@ class Place:
                 ),
                 models=ModelsSection(base=BaseModelSpec(id=str(self.root / "model"))),
                 ladder=LadderSection(lora=spec),
-                kept=KeptSection(items=1, seed=5),
+                kept=KeptSection(items=1, seed=5, suites=("keep.jsonl",)),
             ),
             root=self.root,
         )
@@ -104,6 +104,7 @@ def place(tmp_path_factory: pytest.TempPathFactory):
     save_model(root / "model")
     write_rows(root / "colours.jsonl", colour_rows(160))
     write_rows(root / "tickets.jsonl", ticket_rows(100))
+    write_rows(root / "keep.jsonl", [{"input": "Red?", "choices": ["yes", "no"], "target": "no"}])
     models = Models(cache=root / "cache")
     with Store.open(root, clock=at_noon) as store:
         yield Place(root, store, models)
@@ -150,6 +151,7 @@ def test_the_record_says_what_was_reached_kept_chosen_and_spent(first: TrainingO
     assert training.quality.n == training.quality_before.n > 0
     assert training.matrix.stages == ("base", "t1")
     assert training.matrix.families and training.kept.ratio.mean is None
+    assert [(suite.family, suite.n) for suite in training.kept.suites] == [("keep", 1)]
     assert training.frontier is not None
     assert training.frontier.chosen in [point.scale for point in training.frontier.points]
     assert training.result.floating_point_operations > 0

@@ -1,6 +1,7 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
-A code is a place (CFG task file, DAT data, DOC documents and their index, MDL model, MAC machine, GPU accelerator, TRN training,
+A code is a place (CFG task file, DAT data, DOC documents and their index, KPT suites of kept ability, MDL model,
+MAC machine, GPU accelerator, TRN training,
 USE usage, BAR bar, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
@@ -48,6 +49,17 @@ CODES: Mapping[str, str] = {
     " or command differ. All of them need the same folder, and must see what the first one writes there.",
     "GPU-003": "A training will need more memory than the accelerator has free. Nothing was begun. The plan"
     " comes from the model's config; the help names the nearest setting that fits.",
+    "KPT-001": "A file of kept.suites cannot be read. It is JSON Lines in UTF-8, named relative to the task"
+    " file.",
+    "KPT-002": "A row of a suite says neither what is asked nor what is right. Rows with choices are"
+    " {input, choices, target}, others {input, target}; the forms of well-known sets are in docs/evaluate.md.",
+    "KPT-003": "No row of a suite can be scored. What is left out, and why, stands in the message.",
+    "KPT-004": "A suite names a task of lm-eval, which is an extra: pip install 'freehold[lm-eval]'.",
+    "KPT-005": "lm-eval has no task, tag or group of that name, or there is no such YAML file.",
+    "KPT-006": "The data of an lm-eval task is not on this machine, and Freehold is offline unless it is told"
+    " otherwise. Run the command once with --online, or name a file of your own.",
+    "KPT-007": "The task of lm-eval has metrics of whole sets only, such as perplexity. Kept ability is paired"
+    " item by item, so that it needs one in [0, 1].",
     "MDL-001": "The model is not where it was said to be: a folder that does not exist, or a bundled"
     " model that is missing from the installation.",
     "MDL-002": "What was named is not a Hugging Face model folder: config.json is missing or unreadable,"

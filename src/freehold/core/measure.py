@@ -158,12 +158,16 @@ class KeptFamily(Record):
 
 
 class Kept(Record):
-    """Kept ability: the ratio of the means with its interval, and each family, worst first."""
+    """Kept ability: the ratio of the means with its interval, and each family, worst first.
+
+    `suites` are the suites that the task names, worst first; the ratio is that of the families alone.
+    """
 
     ratio: Estimate
     points_lost: Difference | None = None
     families: tuple[KeptFamily, ...] = ()
     seed: int = 0
+    suites: tuple[KeptFamily, ...] = ()
 
 
 class FrontierPoint(Record):

@@ -539,10 +539,17 @@ class LadderSection(Record):
 
 
 class KeptSection(Record):
-    """How kept ability is measured: items per probe family, the same items before and after."""
+    """How kept ability is measured: items per probe family, the same items before and after.
+
+    `suites` are further sets of items, each reported by itself: JSON Lines files beside the task file,
+    and tasks of lm-eval by name (`lm_eval:arc_easy`) or by file (`lm_eval:mine.yaml`). `suite_items` is
+    how many items of each are asked at most.
+    """
 
     items: AtLeastOne = 40
     seed: int | None = None
+    suites: tuple[str, ...] = ()
+    suite_items: AtLeastOne = 200
 
 
 class BudgetSection(Record):

@@ -145,15 +145,30 @@ def kept(
         seed: of the probes, for the record.
         rng: for permutation tests; binary probes draw nothing.
     """
-    reference = _scores(before)
-    later = {result.probe_id: _score_or_zero(result.outcome) for result in after}
-    shared = [result for result in before if result.probe_id in reference.keys() & later.keys()]
-    first = {result.probe_id: reference[result.probe_id] for result in shared}
-    second = {result.probe_id: later[result.probe_id] for result in shared}
+    first, second = _paired(before, after)
+    return Kept(
+        ratio=kept_ratio(list(first.values()), list(second.values()), confidence=confidence),
+        points_lost=paired_difference(first, second, binary=True, confidence=confidence, rng=rng),
+        families=kept_families(before, after, confidence=confidence, rng=rng),
+        seed=seed,
+    )
+
+
+def kept_families(
+    before: Sequence[ProbeResult],
+    after: Sequence[ProbeResult],
+    *,
+    confidence: float,
+    rng: np.random.Generator,
+) -> tuple[KeptFamily, ...]:
+    """Return each family before and after, paired on the same items, worst first; see `kept`."""
+    first, second = _paired(before, after)
+    shared = [result for result in before if result.probe_id in first]
     families: list[KeptFamily] = []
     for family in dict.fromkeys(result.family for result in shared):
         ids = [result.probe_id for result in shared if result.family == family]
         old, new = {i: first[i] for i in ids}, {i: second[i] for i in ids}
+        binary = {*old.values(), *new.values()} <= {0.0, 1.0}
         families.append(
             KeptFamily(
                 family=family,
@@ -163,17 +178,11 @@ def kept(
                 lost=sum(old[i] > new[i] for i in ids),
                 gained=sum(old[i] < new[i] for i in ids),
                 points_lost=paired_difference(
-                    old, new, binary=True, confidence=confidence, rng=rng
+                    old, new, binary=binary, confidence=confidence, rng=rng
                 ),
             )
         )
-    families.sort(key=lambda one: (one.after - one.before, one.family))
-    return Kept(
-        ratio=kept_ratio(list(first.values()), list(second.values()), confidence=confidence),
-        points_lost=paired_difference(first, second, binary=True, confidence=confidence, rng=rng),
-        families=tuple(families),
-        seed=seed,
-    )
+    return tuple(sorted(families, key=lambda one: (one.after - one.before, one.family)))
 
 
 def kept_ratio(
@@ -276,6 +285,16 @@ def _crossing(is_outside: Callable[[float], bool], *, ends: tuple[float, float])
         else:
             inside = middle
     return outside
+
+
+def _paired(
+    before: Sequence[ProbeResult], after: Sequence[ProbeResult]
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Return the scores of the items that were scored before, then those after."""
+    reference = _scores(before)
+    later = {result.probe_id: _score_or_zero(result.outcome) for result in after}
+    shared = [r.probe_id for r in before if r.probe_id in reference.keys() & later.keys()]
+    return {i: reference[i] for i in shared}, {i: later[i] for i in shared}
 
 
 def _scores(results: Sequence[ProbeResult]) -> Mapping[str, float]:

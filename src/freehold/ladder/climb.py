@@ -52,6 +52,7 @@ from freehold.ladder.resolution import racing_line, resolution_line
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
 from freehold.ladder.stability import ask_again
+from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
 from freehold.store.ledger import Handle
@@ -89,9 +90,15 @@ class Measured:
     built: BuildRecord
 
 
-def climb_key(task: Task, snapshot: Snapshot, *, base_digest: str | None) -> str:
-    """Return the name of a climb: the task, the frozen data, the weights, the version of Freehold."""
-    return digest_json("climb", [task.digest, snapshot.digest, base_digest, __version__])
+def climb_key(
+    task: Task, snapshot: Snapshot, *, base_digest: str | None, suites: str | None = None
+) -> str:
+    """Return the name of a climb: the task, the frozen data, the weights, the version of Freehold.
+
+    And the suites of kept ability, where the task names some.
+    """
+    parts = [task.digest, snapshot.digest, base_digest, __version__]
+    return digest_json("climb", [*parts, suites] if suites else parts)
 
 
 def climb(
@@ -143,6 +150,7 @@ class _Climbing:
         self.on_event, self.options = around.on_event, around.options
         self.rung_now: str = ""
         self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
+        self.suites = open_suites(task.kept, root=prepared.root)
         self.tools = Tools(
             task=task,
             train=snapshot.train,
@@ -151,7 +159,7 @@ class _Climbing:
             models=around.models,
             clock=around.clock,
             on_progress=self._progress,
-            resembles_held_out=held_out_overlap(snapshot).resembles,
+            resembles_held_out=held_out_overlap(snapshot, suites=self.suites).resembles,
             preferences=prepared.preferences,
             built=lambda name: self.shop.built(RUNGS[name]),
             best_measured=self._best_measured,
@@ -164,6 +172,7 @@ class _Climbing:
             dev=snapshot.dev,
             confidence=task.bar.confidence,
             retry_failed=around.options.retry_failed,
+            suites=self.suites,
         )
         self.races = task.ladder.stop != "full"
         self.order = race.racing_order(snapshot.test.examples, seed=snapshot.seed)
@@ -177,7 +186,8 @@ class _Climbing:
         """The name of this climb; opens the base model, whose weights are part of it."""
         asks = any(RUNGS[name].uses_model for name in self.task.ladder.rungs)
         base_digest = self.tools.base().digest if asks else None
-        return climb_key(self.task, self.snapshot, base_digest=base_digest)
+        suites = suites_digest(self.suites)
+        return climb_key(self.task, self.snapshot, base_digest=base_digest, suites=suites)
 
     def run(self) -> ClimbOutcome:
         handle = self.store.handle("c", self.key)
@@ -509,7 +519,7 @@ class _Climbing:
             },
             versions=self.prepared.versions,
             seconds=seconds,
-            notes=self.prepared.notes,
+            notes=(*self.prepared.notes, *suite_notes(final, self.suites)),
             slice_members={
                 name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
             },
@@ -580,10 +590,11 @@ class _Climbing:
         )
 
 
-def held_out_overlap(snapshot: Snapshot) -> Overlap:
-    """Return what tells of a text that it resembles a row of dev, test or audit."""
+def held_out_overlap(snapshot: Snapshot, *, suites: Sequence[NamedSuite] = ()) -> Overlap:
+    """Return what tells of a text that it resembles a row of dev, test or audit, or an item of a suite."""
     splits = (snapshot.dev, snapshot.test, snapshot.audit)
-    return Overlap(example.input for split in splits for example in split.examples)
+    rows = [example.input for split in splits for example in split.examples]
+    return Overlap([*rows, *(text for suite in suites for text in suite.texts())])
 
 
 def _skipped(name: str, reason: str) -> RungResult:

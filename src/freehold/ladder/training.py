@@ -34,6 +34,7 @@ from freehold.ladder.events import Progress
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Built, DevScores, Rung, SkippedError, Variant
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.suites import NamedSuite, open_suites, suites_digest
 from freehold.ladder.together import Call, Team
 from freehold.ladder.tools import Continuation, Models, Standing, Tools
 from freehold.ladder.trained import joined
@@ -221,6 +222,7 @@ class _Training:
         self.past: tuple[Domain, ...] = ()
         if order.after is not None:
             self.lineage, self.past = read_lineage(order.after)
+        self.suites = open_suites(self.task.kept, root=self.prepared.root)
         self.tools = Tools(
             task=self.task,
             train=self.snapshot.train,
@@ -231,7 +233,7 @@ class _Training:
             on_progress=self.tell,
             on_training=lambda event: self.tell(Trained(event)),
             should_stop=world.should_stop,
-            resembles_held_out=_held_out(self.snapshot, self.past).resembles,
+            resembles_held_out=_held_out(self.snapshot, self.past, suites=self.suites).resembles,
             preferences=self.prepared.preferences,
             scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
         )
@@ -287,6 +289,8 @@ class _Training:
             self.tools.base().digest,
             self._after_digest(),
         ]
+        if self.suites:
+            made_of.append(suites_digest(self.suites))
         return digest_json("training of a rung", made_of)
 
     # What is asked for -----------------------------------------------------------------------
@@ -376,6 +380,7 @@ class _Training:
             scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
             dev=self.snapshot.dev,
             confidence=self.task.bar.confidence,
+            suites=self.suites,
         )
         return shop
 
@@ -475,6 +480,8 @@ class _Training:
             seed=self._probe_seed,
             rng=self._rng(),
         )
+        suites = shop.kept_suites(base, model, rng=self._rng())
+        found = found.model_copy(update={"suites": suites})
         lost = lost_ids(before, after)
         stage = Stage(
             name=name,
@@ -541,11 +548,14 @@ def _joined(built: Built, after: Path, tools: Tools) -> Built:
     return replace(built, files=joined(built.files, after, tools))
 
 
-def _held_out(snapshot: Snapshot, past: Sequence[Domain]) -> Overlap:
-    """Return what tells of a text that it resembles a held-out row, of earlier domains too."""
+def _held_out(
+    snapshot: Snapshot, past: Sequence[Domain], *, suites: Sequence[NamedSuite]
+) -> Overlap:
+    """Return what tells of a text that it resembles a held-out row, of earlier domains and suites too."""
     splits = [snapshot.dev.examples, snapshot.test.examples, snapshot.audit.examples]
     splits += [domain.dev for domain in past]
-    return Overlap(example.input for examples in splits for example in examples)
+    rows = [example.input for examples in splits for example in examples]
+    return Overlap([*rows, *(text for suite in suites for text in suite.texts())])
 
 
 def _quality(matrix: TransferMatrix, stage: int, domain: str) -> Estimate:

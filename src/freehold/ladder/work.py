@@ -16,7 +16,15 @@ from pydantic import JsonValue
 
 from freehold import __version__
 from freehold.core.candidate import Candidate
-from freehold.core.measure import Estimate, Kept, PromptGain, Result, Run, TriedVariant
+from freehold.core.measure import (
+    Estimate,
+    Kept,
+    KeptFamily,
+    PromptGain,
+    Result,
+    Run,
+    TriedVariant,
+)
 from freehold.core.outcome import Failed
 from freehold.core.record import Record, digest_json
 from freehold.core.snapshot import DevSplit, Example, HeldOutSplit, TestSplit
@@ -24,10 +32,12 @@ from freehold.evaluate.paired import paired_difference
 from freehold.evaluate.probes import ProbeResult, kept, measure_probes, probe_items
 from freehold.evaluate.runner import Journal, Meter, run_candidate
 from freehold.evaluate.scorers import Scorer
+from freehold.evaluate.suites import kept_suites
 from freehold.ladder import race
 from freehold.ladder.events import Phase, Progress
 from freehold.ladder.halving import Halved, Stage, halve, mean_of, shares, stages
 from freehold.ladder.rung import Answerer, Exam, Found, Rung, SkippedError, Trials, Variant
+from freehold.ladder.suites import NamedSuite
 from freehold.ladder.tools import Standing, Tools
 from freehold.ladder.trials import optuna_or_skip, searched
 from freehold.ladder.tried import tried_variants
@@ -88,6 +98,7 @@ class Workshop:
     dev: DevSplit
     confidence: float
     retry_failed: bool = False
+    suites: tuple[NamedSuite, ...] = ()
 
     def build(self, rung: Rung, variant: Variant) -> BuildRecord:
         """Return the built candidate of a variant."""
@@ -473,13 +484,9 @@ class Workshop:
         """Return the kept ability of `after`, paired with `before` on the same fresh probes."""
         first = self.probes(before, items=items, seed=seed, detail="base")
         second = self.probes(after, items=items, seed=seed, detail="candidate")
-        return kept(
-            first.results,
-            second.results,
-            confidence=self.confidence,
-            seed=seed,
-            rng=np.random.default_rng(seed),
-        )
+        rng = np.random.default_rng(seed)
+        found = kept(first.results, second.results, confidence=self.confidence, seed=seed, rng=rng)
+        return found.model_copy(update={"suites": self.kept_suites(before, after, rng=rng)})
 
     def probes(self, model: Model, *, items: int, seed: int, detail: str) -> ProbeRun:
         """Return the results of a model on the probes of a seed; asked once, then found again."""
@@ -496,6 +503,29 @@ class Workshop:
         )
         self.tools.store.remember(key, run)
         return run
+
+    def kept_suites(
+        self, before: Model, after: Model, *, rng: np.random.Generator
+    ) -> tuple[KeptFamily, ...]:
+        """Return each suite before and after, worst first; permutation tests draw from `rng`."""
+        families: list[KeptFamily] = []
+        for suite in self.suites:
+            first = self.suite(before, suite, detail=f"base: {suite.name}")
+            second = self.suite(after, suite, detail=f"candidate: {suite.name}")
+            families += kept_suites(
+                first.results, second.results, confidence=self.confidence, rng=rng
+            )
+        return tuple(sorted(families, key=lambda one: (one.after - one.before, one.family)))
+
+    def suite(self, model: Model, suite: NamedSuite, *, detail: str) -> ProbeRun:
+        """Return the results of a model on a suite; asked once, then found again."""
+        key = self._key("suite", [model.digest, suite.digest])
+        found = self.tools.store.recall(key, ProbeRun)
+        if found is None:
+            self.tools.on_progress(Progress("kept ability", 0, suite.items, detail))
+            found = ProbeRun(results=suite.measure(model))
+            self.tools.store.remember(key, found)
+        return found
 
     def _known_results(self, key: str) -> list[Result]:
         known = [Result.from_json(text) for text in self.tools.store.ledger.results(key).values()]

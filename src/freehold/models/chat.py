@@ -82,6 +82,22 @@ class ChatFormat:
         found = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
         return [list(ids) for ids in found["input_ids"]]
 
+    def plain_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the tokens of texts that are no conversations, with the beginning that all texts get."""
+        if not texts:
+            return []
+        first = self.tokenizer.bos_token
+        begun = [isinstance(first, str) and text.startswith(first) for text in texts]
+        found = self.tokenizer(list(texts), verbose=False)["input_ids"]
+        bare = iter(self.tokenize([text for text, has in zip(texts, begun, strict=True) if has]))
+        return [next(bare) if has else list(ids) for ids, has in zip(found, begun, strict=True)]
+
+    @property
+    def start_id(self) -> int:
+        """The token before the first of a text: the one that begins texts, else `end_id`."""
+        first = self.tokenizer.bos_token_id
+        return first if isinstance(first, int) else self.end_id
+
     def answer_ids(self, text: str) -> tuple[int, ...]:
         """Return the tokens of an answer that follows a prompt, without `end_id`."""
         return self._remembered(text)

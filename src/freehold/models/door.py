@@ -7,7 +7,7 @@ A rung, a probe or a page holds a `Model` and never asks what is behind it: weig
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Protocol, Self, TypeAlias
+from typing import Annotated, Protocol, Self, TypeAlias, runtime_checkable
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -72,6 +72,17 @@ class TokenLogprobs(Record):
         if len(self.tokens) != len(self.logprobs):
             raise ValueError(f"{len(self.tokens)} tokens, {len(self.logprobs)} log-probabilities")
         return self
+
+
+class TextScore(Record):
+    """The natural log-probability of a text that goes on from another, over its `tokens` tokens.
+
+    `is_greedy`: each of them is the likeliest at its place. Where the text ends the turn is not asked.
+    """
+
+    logprob: float
+    tokens: Tokens
+    is_greedy: bool
 
 
 class OneOf(Record):
@@ -168,6 +179,51 @@ class Model(Protocol):
         ...
 
 
+OnText: TypeAlias = Callable[[int, TextScore | Failed], None]
+
+
+@runtime_checkable
+class PlainText(Protocol):
+    """What a model that shows its probabilities can do with text as it stands.
+
+    No chat template is applied; a beginning that the tokenizer gives every text is added where the text
+    has none. A rendered prompt (`Model.render`) is such a text. Standard suites are scored in this way.
+    """
+
+    def score_texts(
+        self,
+        contexts: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        on_answer: OnText | None = None,
+    ) -> tuple[TextScore | Failed, ...]:
+        """Return how likely `continuations[i]` is after `contexts[i]`, without a token that ends it.
+
+        The two are tokenized together, and spaces at the end of a context count as the beginning of
+        what follows. What pairs share at their beginning is read once, so that all options of one
+        question, and its repetitions, should come in one call.
+
+        Raises:
+            ValueError: the numbers of contexts and continuations differ.
+        """
+        ...
+
+    def continue_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        max_tokens: int,
+        until: Sequence[str] = (),
+        on_answer: OnGeneration | None = None,
+    ) -> tuple[Generation | Failed, ...]:
+        """Go on with each text greedily, up to the first of `until`, which is left out.
+
+        Raises:
+            ValueError: `max_tokens` is below 1, or one of `until` is empty.
+        """
+        ...
+
+
 def too_long(
     prompt_tokens: int, answer_tokens: int, *, context_tokens: int, what: str = "the answer"
 ) -> Failed | None:
@@ -179,3 +235,9 @@ def too_long(
         message=f"the prompt has {prompt_tokens} tokens and {what} up to {answer_tokens},"
         f" together {prompt_tokens + answer_tokens}; the model reads {context_tokens}",
     )
+
+
+def cut(made: Generation, until: Sequence[str]) -> Generation:
+    """Return the answer up to the first of `until`."""
+    ends = [place for end in until if (place := made.text.find(end)) >= 0]
+    return made.model_copy(update={"text": made.text[: min(ends)]}) if ends else made

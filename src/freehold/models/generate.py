@@ -18,10 +18,11 @@ from freehold.models.network import LoneReading, Network, Prefix, Reading
 
 @dataclass(frozen=True)
 class Limits:
-    """When an answer ends: at one of `stop_ids`, or after `max_tokens`."""
+    """When an answer ends: at one of `stop_ids`, after `max_tokens`, or when its tokens are over."""
 
     max_tokens: int
     stop_ids: frozenset[int]
+    is_over: Callable[[Sequence[int]], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -161,6 +162,8 @@ def _advance(
     if completion is not None:
         whole = (*row.tokens, *completion)
         return whole[: limits.max_tokens], len(whole) > limits.max_tokens, None
+    if limits.is_over is not None and limits.is_over(row.tokens):
+        return tuple(row.tokens), False, None
     if len(row.tokens) >= limits.max_tokens:
         return tuple(row.tokens), True, None
     return None

@@ -14,7 +14,8 @@ import torch
 from freehold.core.message import Message
 from freehold.core.outcome import Cause, Failed
 from freehold.core.sections import BaseModelSpec
-from freehold.models.calls import Call
+from freehold.models.batching import common_prefix
+from freehold.models.calls import Call, TokenRows
 from freehold.models.choose import (
     LOGIT_CELLS,
     OptionTrie,
@@ -30,12 +31,24 @@ from freehold.models.door import (
     OnChoice,
     OneOf,
     OnGeneration,
+    OnText,
+    TextScore,
     TokenLogprobs,
+    cut,
 )
 from freehold.models.generate import Finished, Limits, generate_batch
 from freehold.models.loading import Loaded, load, pick_device
 from freehold.models.network import Prefix
 from freehold.models.sources import ModelFiles, find_model
+from freehold.models.texts import (
+    TextPair,
+    lone_rows,
+    pair_tokens,
+    score_rows,
+    stop_texts,
+    text_rows,
+    unread,
+)
 
 Clock = Callable[[], float]
 
@@ -183,6 +196,82 @@ class LocalModel:
         call.run(work, growth=longest, most_rows=self._rows_by_logits(longest))
         return call.results()
 
+    def score_texts(
+        self,
+        contexts: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        on_answer: OnText | None = None,
+    ) -> tuple[TextScore | Failed, ...]:
+        """Return how likely each continuation is after its context; see `PlainText.score_texts`.
+
+        Raises:
+            ValueError: the numbers of contexts and continuations differ.
+        """
+        if len(contexts) != len(continuations):
+            raise ValueError(f"{len(contexts)} contexts, {len(continuations)} continuations")
+        pairs = pair_tokens(self.loaded.chat, contexts, continuations)
+        results: dict[int, TextScore | Failed] = {}
+
+        def settle(place: int, result: TextScore | Failed) -> None:
+            results[place] = result
+            if on_answer is not None:
+                on_answer(place, result)
+
+        open_places: list[int] = []
+        for place, pair in enumerate(pairs):
+            result = unread(pair, context_tokens=self.context_tokens)
+            if result is None:
+                open_places.append(place)
+            else:
+                settle(place, result)
+        self._score_pairs([pairs[p] for p in open_places], lambda n, r: settle(open_places[n], r))
+        return tuple(results[place] for place in range(len(pairs)))
+
+    def continue_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        max_tokens: int,
+        until: Sequence[str] = (),
+        on_answer: OnGeneration | None = None,
+    ) -> tuple[Generation | Failed, ...]:
+        """Go on with each text greedily; see `PlainText.continue_texts`.
+
+        Raises:
+            ValueError: `max_tokens` is below 1, or one of `until` is empty.
+        """
+        if max_tokens < 1 or not all(until):
+            raise ValueError(
+                f"max_tokens {max_tokens}, until {list(until)}: both must say something"
+            )
+        chat = self.loaded.chat
+        rows = [ids or [chat.start_id] for ids in chat.plain_ids(texts)]
+        stops = stop_texts(chat, until) if until else None
+        limits = Limits(max_tokens=max_tokens, stop_ids=chat.stop_ids, is_over=stops)
+        call: Call[Generation] = Call(
+            self.loaded,
+            TokenRows(rows),
+            [max_tokens] * len(rows),
+            on_answer=on_answer,
+            clock=self._clock,
+        )
+
+        def work(batch: Sequence[int], prefix: Prefix | None) -> None:
+            for finished in generate_batch(
+                self.loaded.network,
+                [(place, call.rest(place)) for place in batch],
+                limits,
+                prefix=prefix,
+                new_guide=None,
+                clock=self._clock,
+            ):
+                made = self._generation(finished, call)
+                call.settle(finished.place, made if isinstance(made, Failed) else cut(made, until))
+
+        call.run(work, growth=max_tokens)
+        return call.results()
+
     def render(self, messages: Sequence[Message]) -> str:
         """Return the prompt text, byte for byte as it is given to the tokenizer.
 
@@ -205,6 +294,39 @@ class LocalModel:
         del self.loaded
         if is_cuda:
             torch.cuda.empty_cache()
+
+    def _score_pairs(
+        self, pairs: Sequence[TextPair], settle: Callable[[int, TextScore | Failed], None]
+    ) -> None:
+        network = self.loaded.network
+        if network.mask_form is None:
+            rows = lone_rows(pairs)
+        else:
+            rows = text_rows(pairs, shared=common_prefix([pair.tokens for pair in pairs]))
+
+        def on_row(place: int, scores: tuple[TextScore, ...] | Failed) -> None:
+            members = rows[place].members
+            each = (scores,) * len(members) if isinstance(scores, Failed) else scores
+            for member, score in zip(members, each, strict=True):
+                settle(member, score)
+
+        call: Call[tuple[TextScore, ...]] = Call(
+            self.loaded,
+            TokenRows([list(row.root) for row in rows]),
+            [0] * len(rows),
+            on_answer=on_row,
+            clock=self._clock,
+        )
+
+        def work(batch: Sequence[int], prefix: Prefix | None) -> None:
+            scored = score_rows(network, [rows[place] for place in batch], prefix=prefix)
+            for place, scores in zip(batch, scored, strict=True):
+                is_number = all(-1e30 < score.logprob < 1e30 for score in scores)
+                call.settle(place, scores if is_number else _not_numbers())
+
+        nodes = [row.nodes for row in rows]
+        most = max(nodes, default=0) + 1
+        call.run(work, growth=0, most_rows=self._rows_by_logits(most), own=nodes)
 
     @cached_property
     def _schemas(self) -> SchemaGuides:

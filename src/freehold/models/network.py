@@ -141,7 +141,8 @@ class Reading:
             tokens_BT: the tokens; any token where there is padding.
             positions_BT: the place of each token in its row, -1 for padding.
             keep: K, how many of the last tokens predict something that is wanted.
-            among_TT: which of these tokens see each other, where position alone does not decide it.
+            among_TT: which of the last of these tokens see each other, where position alone does not
+                decide it; [B, W, W] where rows differ.
 
         Returns:
             Logits after each of the last K tokens, float32 [B, K, V].
@@ -264,7 +265,8 @@ class Network:
         seen_BTS = (positions_BS[:, None] <= positions_BT[..., None]) & (positions_BS >= 0)[:, None]
         width = positions_BT.shape[1]
         if among_TT is not None:
-            seen_BTS[..., -width:] &= among_TT
+            last = among_TT.shape[-1]
+            seen_BTS[..., -last:, -last:] &= among_TT
         # Padding sees itself: a token that sees nothing would be NaN, and spread.
         seen_BTS[..., -width:].diagonal(dim1=-2, dim2=-1).fill_(True)
         near_BTS = seen_BTS

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from pydantic import JsonValue
 
-from freehold.core.message import Message
+from freehold.core.message import Message, user
 from freehold.core.outcome import Failed
 from freehold.core.record import digest_json
 from freehold.models.door import (
@@ -18,7 +18,10 @@ from freehold.models.door import (
     OnChoice,
     OneOf,
     OnGeneration,
+    OnText,
+    TextScore,
     TokenLogprobs,
+    cut,
     too_long,
 )
 
@@ -120,6 +123,41 @@ class ScriptedModel:
             )
             results.append(failure or scored)
         return tuple(results)
+
+    def score_texts(
+        self,
+        contexts: Sequence[str],
+        continuations: Sequence[str],
+        *,
+        on_answer: OnText | None = None,
+    ) -> tuple[TextScore | Failed, ...]:
+        """Give probability 1 to what the script answers to the whole context, else nearly 0."""
+        results: list[TextScore | Failed] = []
+        for place, (context, rest) in enumerate(zip(contexts, continuations, strict=True)):
+            self.calls += 1
+            asked, words = len(context.split()), len(rest.split())
+            is_greedy = rest.strip() == self._answer((user(context),))
+            failure = too_long(asked, words, context_tokens=self.context_tokens)
+            logprob = 0.0 if is_greedy else UNLIKELY * words
+            result = failure or TextScore(logprob=logprob, tokens=words, is_greedy=is_greedy)
+            results.append(result)
+            if on_answer is not None:
+                on_answer(place, result)
+        return tuple(results)
+
+    def continue_texts(
+        self,
+        texts: Sequence[str],
+        *,
+        max_tokens: int,
+        until: Sequence[str] = (),
+        on_answer: OnGeneration | None = None,
+    ) -> tuple[Generation | Failed, ...]:
+        """Answer each text as if it were a user's turn, up to the first of `until`."""
+        made = self.generate(
+            [(user(text),) for text in texts], max_tokens=max_tokens, on_answer=on_answer
+        )
+        return tuple(one if isinstance(one, Failed) else cut(one, until) for one in made)
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the turns as `role: content` lines."""

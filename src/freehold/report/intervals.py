@@ -123,10 +123,12 @@ def slices(
 
 
 def kept_families(kept: Kept, *, rung: str, width: int = 880, name: str = "kept") -> Markup:
-    """Return general ability before (hollow) and after (filled) by probe family, worst first."""
-    ordered = sorted(
-        kept.families, key=lambda family: (family.after - family.before, family.family)
-    )
+    """Return general ability before (hollow) and after (filled) by probe family, then by suite, worst first."""
+    ordered = [
+        family
+        for part in (kept.families, kept.suites)
+        for family in sorted(part, key=lambda one: (one.after - one.before, one.family))
+    ]
     rows = [
         _Row(
             label=family.family,
@@ -138,7 +140,7 @@ def kept_families(kept: Kept, *, rung: str, width: int = 880, name: str = "kept"
     ]
     frame = _Frame(
         domain=(0.0, 1.0),
-        heading="probe family, worst first",
+        heading="family, then suite" if kept.suites else "probe family, worst first",
         words_heading="before → after, change in points",
         write=lambda value: f"{value:.1f}",
     )
