@@ -48,8 +48,10 @@ from freehold.ladder.events import (
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.spending import spending_note, tokens_dollars_per_request
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
+from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote
 from freehold.store.ledger import Handle
 from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
@@ -160,6 +162,8 @@ class _Climbing:
             confidence=task.bar.confidence,
             retry_failed=around.options.retry_failed,
         )
+        account = digest_json("account", [task.digest, snapshot.digest])
+        around.models.endpoints.spend_for(account, task.budget)
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
 
@@ -223,6 +227,10 @@ class _Climbing:
             return self._measure(rung)
         except SkippedError as skip:
             return _skipped(rung.name, str(skip))
+        except BudgetReachedError as reached:
+            return _skipped(rung.name, reached.problems[0].message)
+        except EndpointStoppedError:
+            raise  # the climb pauses: what was answered is kept, and nothing else failed
         except FreeholdError as error:
             reason = error.problems[0].message
             return _skipped(rung.name, reason).model_copy(
@@ -234,13 +242,15 @@ class _Climbing:
         built = chosen.record
         answerer = self.shop.load(rung, built.candidate)
         run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
+        if isinstance(answerer.model, Remote):
+            answerer.model.verify()
         too_many = self._too_many_failed(run)
         if too_many:
             return _skipped(rung.name, too_many).model_copy(
                 update={"state": "failed", "verdict": Verdict.ERROR, "evaluated": len(run.results)}
             )
         found = self._evidence(run, self.snapshot.test)
-        cost = self._cost(run, built)
+        cost = self._cost(run, built, answerer)
         result = RungResult(
             rung=rung.name,
             state="measured",
@@ -274,13 +284,16 @@ class _Climbing:
             rng=self._rng(),
         )
 
-    def _cost(self, run: Run, built: BuildRecord) -> Cost:
+    def _cost(self, run: Run, built: BuildRecord, answerer: Answerer) -> Cost:
         return decide.total_cost(
             build_seconds=built.build_seconds,
             seconds_per_request=run.seconds_per_request or 0.0,
             revalidation_examples=len(self.snapshot.test),
             prices=self.task.prices,
             volume=self.task.volume,
+            tokens_dollars_per_request=tokens_dollars_per_request(
+                run, answerer.model, prices=self.task.prices
+            ),
         )
 
     def _kept(self, rung: Rung, answerer: Answerer) -> Kept | None:
@@ -340,6 +353,7 @@ class _Climbing:
         if budget.wall_hours is not None and hours >= budget.wall_hours:
             return f"budget reached: budget.wall_hours is {budget.wall_hours:g}"
         dollars = hours * self.task.prices.dollars_per_machine_hour
+        dollars += self.tools.models.endpoints.spending().dollars or 0.0
         if budget.dollars is not None and dollars >= budget.dollars:
             return f"budget reached: budget.dollars is {budget.dollars:g}"
         return None
@@ -404,8 +418,14 @@ class _Climbing:
             },
             versions=self.prepared.versions,
             seconds=seconds,
-            notes=self.prepared.notes,
+            notes=(*self.prepared.notes, *self._endpoint_notes()),
         )
+
+    def _endpoint_notes(self) -> tuple[str, ...]:
+        """Return what a reader must know of the endpoints, and what they cost."""
+        endpoints = self.tools.models.endpoints
+        spent = spending_note(endpoints.spending(), self.task.budget)
+        return (*endpoints.notes(), *((spent,) if spent else ()))
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:
         return decide.recommend(
@@ -464,7 +484,12 @@ class _Climbing:
         return np.random.default_rng(self.snapshot.seed)
 
     def _progress(self, step: Progress) -> None:
-        self.on_event(RungProgress(self.rung_now, step.phase, step.done, step.total, step.detail))
+        spent = self.tools.models.endpoints.spending()
+        self.on_event(
+            RungProgress(
+                self.rung_now, step.phase, step.done, step.total, step.detail, spending=spent
+            )
+        )
 
 
 def held_out_overlap(snapshot: Snapshot) -> Overlap:

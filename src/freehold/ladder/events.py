@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from freehold.core.measure import Climb, RungResult
+from freehold.models.remote import Spending
 
+NO_SPENDING = Spending()
 Phase = Literal["building", "choosing on dev", "test", "timing alone", "kept ability", "audit"]
 
 
@@ -42,13 +44,17 @@ class Progress:
 
 @dataclass(frozen=True)
 class RungProgress:
-    """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score."""
+    """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score.
+
+    `spending` is what endpoints were asked so far.
+    """
 
     rung: str
     phase: Phase
     done: int
     total: int
     detail: str = ""
+    spending: Spending = NO_SPENDING
 
 
 @dataclass(frozen=True)

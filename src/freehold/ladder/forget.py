@@ -32,6 +32,8 @@ from freehold.data.files import find_files
 from freehold.data.people import People, Place, find_people, others_say, telling_texts
 from freehold.ladder.adopt import adopt, snapshots_of
 from freehold.ladder.sweep import Gone, Sweep, forget_superseded
+from freehold.models.endpoint_memory import FILE as ENDPOINT_MEMORY
+from freehold.models.endpoint_memory import forget_answers
 from freehold.store.blobs import write_durably
 from freehold.store.lineage import (
     DESCENDS,
@@ -174,6 +176,7 @@ class Forgetting:
             self._redact(touched, plan)
             self._step("snapshot")
         removed["blobs"] = removed.get("blobs", 0) + sweep.blobs()
+        forget_answers(self.store.folder / ENDPOINT_MEMORY)
         self._step("blobs")
         self._mark_adapters(plan)
         self.store.ledger.compact()

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 
 from freehold.core.sections import FullSpec
 from freehold.ladder.prompts import answer_tokens
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, weights_are_missing
 from freehold.ladder.tools import Tools
 from freehold.ladder.trained import opened, plain_answerer, renderer, settings_of
 from freehold.ladder.tuning import Order, local_model, tune_rung
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 
 def _missing(tools: Tools) -> str | None:
+    elsewhere = weights_are_missing(tools)
+    if elsewhere:
+        return elsewhere
     kind = tools.task.ladder.full.kind
     if kind != "full":
         return (

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from freehold.core.sections import LoraSpec
 from freehold.core.task import LabelOutput
 from freehold.ladder.prompts import answer_tokens
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, nothing_is_missing
+from freehold.ladder.rung import Built, DevScores, Files, Rung, Variant, weights_are_missing
 from freehold.ladder.tools import Tools
 from freehold.ladder.trained import (
     opened,
@@ -93,7 +93,7 @@ def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPro
 
 RUNG = Rung(
     name="lora",
-    missing=nothing_is_missing,
+    missing=weights_are_missing,
     variants=_variants,
     build=_build,
     load=_load,

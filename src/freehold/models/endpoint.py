@@ -315,13 +315,16 @@ class EndpointModel:
         if self._change is not None:
             raise self._change
         self._identity()
-        places: dict[Question, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for place, question in enumerate(questions):
-            places.setdefault(question, []).append(place)
+            places.setdefault(self._key(question), []).append(place)
         stop = threading.Event()
         round_ = _Round(settle, self._spec.give_up_after, self._streak)
         with ThreadPoolExecutor(min(self._spec.concurrency, len(places))) as pool:
-            waiting = {pool.submit(self._one, q, stop): where for q, where in places.items()}
+            waiting = {
+                pool.submit(self._one, questions[where[0]], key, stop=stop): where
+                for key, where in places.items()
+            }
             try:
                 for future in as_completed(waiting):
                     round_.take(waiting[future], _result(future), self._whole)
@@ -336,11 +339,12 @@ class EndpointModel:
         if self._is_suspicious:
             self.verify()
 
-    def _one(self, question: Question, stop: threading.Event) -> Completion | Trouble | Cancelled:
+    def _one(
+        self, question: Question, key: str, *, stop: threading.Event
+    ) -> Completion | Trouble | Cancelled:
         """Answer one question from the memory or over the network, in a thread of its own."""
         if stop.is_set():
             return Cancelled()
-        key = self._key(question)
         known = self._means.memory.answer(key)
         if known is not None:
             found = wire.read_completion(known.body.encode(), seconds=known.seconds)

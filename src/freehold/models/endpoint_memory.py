@@ -16,6 +16,7 @@ from pathlib import Path
 from freehold.core.errors import MachineError
 
 FILE = "endpoints.db"
+"""Its name in the state folder of a project."""
 _BUSY_SECONDS = 30.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body TEXT NOT NULL, seconds REAL NOT NULL);
@@ -123,8 +124,8 @@ class Memory:
     def forget_answers(self) -> None:
         """Remove every kept answer, for good: they may hold what was asked to be forgotten."""
         self._do("DELETE FROM answers", ())
-        self._do("PRAGMA wal_checkpoint(TRUNCATE)", ())
         self._do("VACUUM", ())
+        self._all("PRAGMA wal_checkpoint(TRUNCATE)", ())
 
     def close(self) -> None:
         """Close the file."""
@@ -138,3 +139,14 @@ class Memory:
     def _do(self, statement: str, values: Sequence[object]) -> None:
         with self._lock:
             self._connection.execute(statement, tuple(values))
+
+
+def forget_answers(file: Path) -> None:
+    """Remove every kept answer from the memory of a project, where it has one."""
+    if not file.is_file():
+        return
+    memory = Memory(file)
+    try:
+        memory.forget_answers()
+    finally:
+        memory.close()
