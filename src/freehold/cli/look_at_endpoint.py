@@ -111,12 +111,14 @@ def most_tokens(name: RungName, prepared: Prepared) -> MostTokens | None:
     asked += [(max(tried), snapshot.test.examples), (max(tried), snapshot.audit.examples)]
     passages = 3 * ladder.retrieve.chunk if name == "retrieve" and prepared.passages else 0
     answer = _answer_tokens(prepared)
-    prompt = sum(_prompt_tokens(k, rows, prepared, passages) for k, rows in asked)
+    prompt = sum(_prompt_tokens(k, rows, prepared, passages=passages) for k, rows in asked)
     requests = sum(len(rows) for _, rows in asked)
     return MostTokens(requests, prompt, requests * answer)
 
 
-def _prompt_tokens(k: int, rows: Sequence[Example], prepared: Prepared, passages: int) -> int:
+def _prompt_tokens(
+    k: int, rows: Sequence[Example], prepared: Prepared, *, passages: int
+) -> int:
     """Return the most tokens of the prompts of some rows, with the `k` longest training examples in each."""
     from freehold.core import message
     from freehold.ladder.prompts import answer_text, question_text, system_text
