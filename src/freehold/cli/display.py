@@ -23,6 +23,7 @@ from freehold.ladder.events import (
     RungProgress,
     RungStarted,
 )
+from freehold.models.remote import Spending
 from freehold.report import findings, numbers
 from freehold.report.lines import ASCII_SPINNER, SPINNER, to_ascii
 from freehold.report.live import live_rows, plain_progress
@@ -99,7 +100,8 @@ class PlainLines(Screen):
         if due is not None:
             self._cadence = due
             phase = f" [{rung.phase}]" if rung.phase != "test" else ""
-            self._say(plain_progress(rung.row(), ascii=self._console.ascii) + phase)
+            spent = spent_text(self._progress.spending)
+            self._say(plain_progress(rung.row(), ascii=self._console.ascii) + phase + spent)
 
     def _say(self, text: str) -> None:
         self._console.complain(to_ascii(text) if self._console.ascii else text)
@@ -214,6 +216,15 @@ def write_past_buffers(stream: TextIO, text: str) -> None:
         os.write(stream.fileno(), text.encode())
     except (OSError, ValueError):
         write(stream, text)
+
+
+def spent_text(spending: Spending) -> str:
+    """Return what endpoints cost so far, for the end of a line; nothing where none was asked."""
+    if spending.is_nothing:
+        return ""
+    if spending.dollars is None:
+        return f", {numbers.short_count(spending.tokens)} tokens"
+    return f", {numbers.money(spending.dollars)} spent"
 
 
 def result_line(result: RungResult, from_store: bool) -> str:

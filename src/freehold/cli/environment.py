@@ -70,6 +70,11 @@ def _place(variables: Mapping[str, str]) -> tuple[int, int]:
     return 0, 1
 
 
+def secret(name: str) -> str | None:
+    """Return the value of the variable that holds a secret; it is read when it is needed, and kept nowhere."""
+    return os.environ.get(name)
+
+
 def prepare_libraries(*, online: bool) -> None:
     """Tell the libraries to be quiet and, unless `online`, to touch no network.
 

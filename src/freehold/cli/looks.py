@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from freehold.cli.contamination import look as contamination
 from freehold.cli.look_at_documents import documents
+from freehold.cli.look_at_endpoint import endpoint
 from freehold.cli.look_at_resolution import resolution
 from freehold.cli.look_at_rights import personal, synthetic, terms
 from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
@@ -24,6 +25,7 @@ LOOKS: Mapping[str, Look] = {
     "adequacy": adequacy,
     "contamination": contamination,
     "documents": documents,
+    "endpoint": endpoint,
     "labels": labels,
     "personal": personal,
     "poisoning": poisoning,

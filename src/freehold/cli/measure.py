@@ -41,6 +41,11 @@ class Subject:
         """The rung that answers."""
         return self.candidate.rung if self.candidate is not None else "zero_shot"
 
+    @property
+    def account(self) -> str:
+        """Names the task and its data for the budget: an evaluation and a climb of it spend from one."""
+        return digest_json("account", [self.task.digest, self.snapshot.digest])
+
     def key(self, models: Models) -> str:
         """Return the name of this evaluation: what is measured, how, and on which examples."""
         if self.candidate is not None:
@@ -73,8 +78,10 @@ def measure(
     from freehold.ladder.cost import total_cost
     from freehold.ladder.grounded import grounded
     from freehold.ladder.rungs import RUNGS
+    from freehold.ladder.spending import tokens_dollars_per_request
     from freehold.ladder.tools import Tools
     from freehold.ladder.work import Workshop
+    from freehold.models.remote import Remote
 
     task, snapshot = subject.task, subject.snapshot
     judge = scorer(task.metric, task.output, root=subject.root)
@@ -102,6 +109,8 @@ def measure(
     run = shop.run(candidate, answerer, snapshot.test, phase="test")
     rng = np.random.default_rng(snapshot.seed)
     run, figures = grounded(run, snapshot.test.examples, answerer, task=task, rng=rng)
+    if isinstance(answerer.model, Remote):
+        answerer.model.verify()
     _count_look(store, subject, key=subject.key(models))
     rng = np.random.default_rng(snapshot.seed)
     claim = Claim(bar=task.bar.quality, confidence=task.bar.confidence)
@@ -121,6 +130,9 @@ def measure(
         revalidation_examples=len(examples),
         prices=task.prices,
         volume=task.volume,
+        tokens_dollars_per_request=tokens_dollars_per_request(
+            run, answerer.model, prices=task.prices
+        ),
     )
     return Measured(
         run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k, documents=figures

@@ -10,6 +10,7 @@ from freehold.cli.eta import Pace
 from freehold.core.measure import Estimate, RungResult
 from freehold.core.task import Task
 from freehold.ladder.events import (
+    NO_SPENDING,
     ClimbEvent,
     ClimbFinished,
     ClimbStarted,
@@ -18,6 +19,8 @@ from freehold.ladder.events import (
     RungProgress,
     RungStarted,
 )
+from freehold.models.remote import Spending
+from freehold.report import numbers
 from freehold.report.live import LiveClimb, LiveRow
 
 #: What a bar says besides its count. The examples of the test split need no word.
@@ -102,6 +105,7 @@ class ClimbProgress:
     test_examples: int = 0
     rungs: tuple[RungState, ...] = ()
     from_store: int = 0
+    spending: Spending = NO_SPENDING
 
     def advance(self, event: ClimbEvent, *, at_seconds: float) -> ClimbProgress:
         """Return the climb after an event."""
@@ -117,9 +121,10 @@ class ClimbProgress:
             case RungStarted():
                 return self._changed(event.rung, lambda rung: replace(rung, state="running"))
             case RungProgress():
-                return self._changed(
+                advanced = self._changed(
                     event.rung, lambda rung: rung.advance(event, at_seconds=at_seconds)
                 )
+                return replace(advanced, spending=event.spending)
             case RungFinished():
                 hits = event.result.evaluated if event.from_store else 0
                 return replace(
@@ -150,9 +155,11 @@ class ClimbProgress:
             budget=_budget(task),
             elapsed_seconds=elapsed,
             rows=tuple(rung.row() for rung in self.rungs),
-            cache_hits=self.from_store,
+            cache_hits=self.from_store + self.spending.from_cache,
+            retries=self.spending.retries,
             failed=sum(quality.failed for quality in failed if quality is not None),
-            dollars=task.prices.dollars_per_machine_hour * elapsed / 3600,
+            dollars=task.prices.dollars_per_machine_hour * elapsed / 3600
+            + (self.spending.dollars or 0.0),
         )
 
 
@@ -164,6 +171,8 @@ def _budget(task: Task) -> str:
     parts: list[str] = []
     if task.budget.dollars is not None:
         parts.append(f"${task.budget.dollars:g}")
+    if task.budget.tokens is not None:
+        parts.append(f"{numbers.short_count(task.budget.tokens)} tokens")
     if task.budget.wall_hours is not None:
         parts.append(f"{task.budget.wall_hours:g} h")
     return " ".join(parts)

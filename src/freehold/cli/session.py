@@ -14,13 +14,17 @@ from freehold.cli.settings import (
     TASK_FILE,
     Resolved,
     Setting,
+    endpoints_of_user_file,
     resolve_file,
     resolve_without_file,
     settings_given,
     settings_of_environment,
     settings_of_user_file,
+    with_endpoint,
 )
 from freehold.core.errors import UsageError
+from freehold.core.sections import UserEndpoint
+from freehold.core.taskfile import TaskFile
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Session:
         if self.has_task_file:
             if data is not None:
                 above = (*above, Setting("data.examples", data, "argument"))
-            return resolve_file(self.project / TASK_FILE, below=below, above=above)
+            return self._resolved(resolve_file(self.project / TASK_FILE, below=below, above=above))
         if data is None:
             raise UsageError(
                 "USE-003",
@@ -87,7 +91,27 @@ class Session:
         from freehold.ladder.prepare import default_task_file
 
         below, above = self.settings()
-        return resolve_without_file(default_task_file(data), below=below, above=above)
+        resolved = resolve_without_file(default_task_file(data), below=below, above=above)
+        return self._resolved(resolved)
+
+    def endpoints(self, task_file: TaskFile | None = None) -> dict[str, UserEndpoint]:
+        """Return the endpoints that may be asked: those of the user file, and those of the task beside them.
+
+        One name is one endpoint: the user's own entry stands, as its key goes to no place that a task names.
+        `task_file` left out is that of the project, where there is one.
+
+        Raises:
+            ConfigError: problems of either file.
+        """
+        if task_file is None and self.has_task_file:
+            below, above = self.settings()
+            task_file = resolve_file(self.project / TASK_FILE, below=below, above=above).task_file
+        of_task = task_file.models.endpoints if task_file is not None else {}
+        known = {name: UserEndpoint(**spec.model_dump()) for name, spec in of_task.items()}
+        return known | endpoints_of_user_file(paths.user_file())
+
+    def _resolved(self, resolved: Resolved) -> Resolved:
+        return with_endpoint(resolved, self.endpoints(resolved.task_file))
 
     def clock(self) -> datetime:
         """Return the time, in UTC."""

@@ -6,17 +6,20 @@ task file one setting at a time, so that an error names the source that is wrong
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from freehold.core import strict_yaml
 from freehold.core.errors import ConfigError, Problem, UsageError, Where
+from freehold.core.record import Record
+from freehold.core.sections import UserEndpoint
 from freehold.core.taskfile import (
     SHORT_FORMS,
     TaskFile,
@@ -27,6 +30,15 @@ from freehold.core.taskfile import (
 
 TASK_FILE = "task.yaml"
 DEFAULT = "default"
+ENDPOINTS = "endpoints"
+KEY = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*")
+PRICED = ("dollars_per_million_input_tokens", "dollars_per_million_output_tokens")
+
+
+class UserEndpoints(Record):
+    """The part of the user file that is no default of a task."""
+
+    endpoints: dict[str, UserEndpoint] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,17 +124,84 @@ def settings_of_user_file(file: Path) -> tuple[Setting, ...]:
     Raises:
         ConfigError: it cannot be read, or is not YAML.
     """
+    document = _user_document(file)
+    values = {key: value for key, value in document.values.items() if key != ENDPOINTS}
+    leaves = flat(expand_short_forms(values)) if values else {}
+    return tuple(Setting(key, value, str(file)) for key, value in leaves.items())
+
+
+def endpoints_of_user_file(file: Path) -> dict[str, UserEndpoint]:
+    """Return the endpoints of the user file, by name.
+
+    Raises:
+        ConfigError: the file cannot be read, a setting is wrong, or a secret stands in it.
+    """
+    document = _user_document(file)
+    written = document.values.get(ENDPOINTS)
+    if written is None:
+        return {}
+    for name, entry in written.items() if isinstance(written, dict) else ():
+        key = entry.get("key") if isinstance(entry, dict) else None
+        if key is not None and not (isinstance(key, str) and KEY.fullmatch(key)):
+            raise ConfigError(
+                "CFG-015",
+                f"endpoints.{name}.key holds something else than env:NAME; secrets are not kept in files",
+                help="write key: env:NAME, and export NAME with the secret as its value",
+                where=replaced_text(document.where((ENDPOINTS, name, "key"))),
+            )
+    values: dict[str, JsonValue] = {ENDPOINTS: written}
+    return strict_yaml.validate(document, UserEndpoints, values=values).endpoints
+
+
+def with_endpoint(resolved: Resolved, endpoints: Mapping[str, UserEndpoint]) -> Resolved:
+    """Return the settings with the base's endpoint found by its name, and with the prices of its tokens.
+
+    Raises:
+        ConfigError: CFG-016 when the task names an endpoint that nobody described.
+    """
+    from freehold.models.endpoints import unknown_endpoint
+
+    base = resolved.task_file.models.base
+    name = base.endpoint or (base.id if base.id in endpoints else None)
+    if name is None:
+        return resolved
+    if name not in endpoints:
+        raise unknown_endpoint(name, tuple(endpoints))
+    task_file, sources = resolved.task_file, dict(resolved.sources)
+    models = task_file.models.model_copy(
+        update={"base": base.model_copy(update={"id": name, "endpoint": name})}
+    )
+    prices, spec = task_file.prices, endpoints[name]
+    found = {
+        field: value
+        for field in PRICED
+        if getattr(prices, field) is None and (value := getattr(spec, field)) is not None
+    }
+    for field in found:
+        sources[f"prices.{field}"] = f"endpoints.{name}"
+    return Resolved(
+        task_file.model_copy(update={"models": models, "prices": prices.model_copy(update=found)}),
+        sources,
+    )
+
+
+def replaced_text(where: Where) -> Where:
+    """Return a place without the text that stands there, which must not be shown."""
+    return where.model_copy(update={"text": None})
+
+
+def _user_document(file: Path) -> strict_yaml.Document:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        return ()
+        text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             "CFG-006", f"the user file {file} cannot be read: {error}", help="save it as UTF-8 text"
         ) from error
-    document = strict_yaml.read_yaml(text, file=str(file))
-    leaves = flat(expand_short_forms(document.values)) if document.values else {}
-    return tuple(Setting(key, value, str(file)) for key, value in leaves.items())
+    if not text.strip():
+        return strict_yaml.Document(file=str(file), lines=(), values={}, positions={})
+    return strict_yaml.read_yaml(text, file=str(file))
 
 
 def resolve_file(path: Path, *, below: Sequence[Setting], above: Sequence[Setting]) -> Resolved:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from freehold.cli import paths
+from freehold.cli.environment import secret
 from freehold.cli.session import Session
 from freehold.cli.settings import Resolved
 from freehold.core.errors import UsageError
@@ -75,8 +76,15 @@ def load_snapshot(store: Store, name: str) -> tuple[Handle, Snapshot]:
 def open_models(session: Session) -> Generator[Models]:
     """Open the place that opens models, and let go of them afterwards."""
     from freehold.ladder.tools import Models
+    from freehold.models.endpoint_memory import FILE as ENDPOINT_MEMORY
+    from freehold.models.endpoints import Endpoints
 
-    models = Models(cache=paths.cache_folder(), online=session.is_online)
+    endpoints = Endpoints(
+        session.endpoints(),
+        file=session.project / STATE_FOLDER / ENDPOINT_MEMORY,
+        secret=secret,
+    )
+    models = Models(cache=paths.cache_folder(), online=session.is_online, endpoints=endpoints)
     try:
         yield models
     finally:

@@ -1,7 +1,7 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
 A code is a place (CFG task file, DAT data, DOC documents and their index, KPT suites of kept ability, MDL model,
-MAC machine, GPU accelerator, TRN training,
+END endpoint, MAC machine, GPU accelerator, TRN training,
 USE usage, BAR bar, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
@@ -31,6 +31,11 @@ CODES: Mapping[str, str] = {
     " task file sets none.",
     "CFG-018": "A search for a prompt chooses on one part of dev and measures its gain on the other, and dev has too"
     " few examples for both. Raise `data.split.dev`, or leave `search` out.",
+    "CFG-015": "A secret stands in a file, or the task file names one. A key is written as `key: env:NAME` in the"
+    " user file alone, and its value is in the environment: a task file is shared, and whoever writes one must not be"
+    " able to send your key elsewhere.",
+    "CFG-016": "The task names an endpoint that neither the user file nor `models.endpoints` describes.",
+    "CFG-017": "The environment variable that holds the key of an endpoint is not set.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -87,6 +92,24 @@ CODES: Mapping[str, str] = {
     " `models.base.bits: 4`. Elsewhere `ladder.lora.kind: lora` trains the same adapter.",
     "MDL-023": "Prefix tuning needs attention to all tokens in every layer. A layer with a sliding window"
     " would lose the prefix after that many tokens.",
+    "END-001": "The endpoint cannot be reached: nothing answers at its url, or not in time. What was answered"
+    " before is kept; type the same command again when it is back.",
+    "END-002": "The endpoint refuses the key, or wants one. The key is named in the user file as `key: env:NAME`.",
+    "END-003": "The endpoint does not serve the model that was named, or serves several and none was named.",
+    "END-004": "What answers at the url is no endpoint of this protocol: another page, a redirect or no such path."
+    " The url ends before /chat/completions, mostly in /v1. Redirects are never followed, because they would take the"
+    " key and the data elsewhere.",
+    "END-005": "Many requests in a row failed after all retries, so the work pauses instead of failing every example."
+    " These failures are not kept: the same command asks them again.",
+    "END-006": "The model behind an endpoint changed while it was measured: its fixed probes are answered otherwise."
+    " Results of two models are never mixed: the rung is left out, and the same command measures all with the present"
+    " model.",
+    "END-007": "The next request could pass the budget, so it was not sent. What was answered is kept; a larger"
+    " budget goes on from there.",
+    "END-008": "There is a budget in dollars, and no price of the endpoint's tokens to hold it with.",
+    "END-009": "Only a model whose weights are here has a config, a tokenizer and something to train. An endpoint has"
+    " none of these.",
+    "END-010": "The endpoint refuses plain requests, whatever is left out of them.",
     "TRN-001": "The model has no linear layers with the names that `ladder.lora.targets` means. With"
     " all_linear every linear layer but the head is adapted.",
     "TRN-002": "No training row is left: each one is longer than the model's context or"

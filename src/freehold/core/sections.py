@@ -6,7 +6,7 @@ these, and the resolved `Task` (`task.py`) holds them, so that a setting has one
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias, cast
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -16,6 +16,9 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 Count: TypeAlias = Annotated[int, Field(ge=0)]
 AtLeastOne: TypeAlias = Annotated[int, Field(ge=1)]
+
+ACORN = "freehold/acorn"
+"""The bundled base model."""
 
 
 def _is_none(value: object) -> bool:
@@ -113,10 +116,15 @@ class Volume(Record):
 
 
 class Prices(Record):
-    """Prices for models on own machines, shown in every report."""
+    """Prices for models on own machines, and of an endpoint's tokens; shown in every report.
+
+    The prices of tokens are those of the base's endpoint in the user file, unless the task sets them.
+    """
 
     dollars_per_machine_hour: Annotated[float, Field(ge=0)] = 0.20
     utilisation: Annotated[float, Field(gt=0, le=1)] = 0.6
+    dollars_per_million_input_tokens: Annotated[float, Field(ge=0)] | None = None
+    dollars_per_million_output_tokens: Annotated[float, Field(ge=0)] | None = None
 
 
 class SplitSpec(Record):
@@ -231,19 +239,72 @@ class BaseModelSpec(Record):
 
     `bits: 4` opens its weights in 4 bits (NF4), for `kind: qlora`; it needs a CUDA GPU. Left out, it is
     what an adapter was trained with, else 16: the type that the machine computes in.
+    `endpoint` names a server of the user file or of `models.endpoints` in place of weights here; it is
+    the `id` too.
     """
 
-    id: str = "freehold/acorn"
+    id: str = ACORN
     revision: str | None = None
     adapter: str | None = None
     bits: Literal[4, 16] | None = None
+    endpoint: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_called_like_its_endpoint(cls, values: object) -> object:
+        if not isinstance(values, dict):
+            return values
+        given = cast("dict[str, object]", values)
+        endpoint = given.get("endpoint")
+        if endpoint is None or given.get("id", ACORN) not in {ACORN, endpoint}:
+            return given
+        return {**given, "id": endpoint}
+
+    @model_validator(mode="after")
+    def _names_one_model(self) -> Self:
+        if self.endpoint is not None and self.id != self.endpoint:
+            raise ValueError(f"the endpoint {self.endpoint} and the id {self.id} are two models")
+        return self
+
+
+class EndpointSpec(Record):
+    """A server that speaks the chat protocol of OpenAI: where it is, and what it may be asked.
+
+    `url` ends before `/chat/completions`, mostly in `/v1`. `model` is the server's name of the model;
+    left out, it is the only one that the server lists. `context_tokens` left out is what the server
+    says, else 8192. `concurrency` is how many requests are under way at once. A request is given up after
+    `timeout_seconds` and asked again up to `retries` times; after `give_up_after` requests in a row that
+    failed so, the work pauses. `certificates` is a PEM file of the authorities to trust; left out, they
+    are those of the system.
+    """
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$")]
+    model: str | None = None
+    context_tokens: AtLeastOne | None = None
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    timeout_seconds: Positive = 120.0
+    retries: Count = 5
+    give_up_after: AtLeastOne = 8
+    dollars_per_million_input_tokens: Annotated[float, Field(ge=0)] | None = None
+    dollars_per_million_output_tokens: Annotated[float, Field(ge=0)] | None = None
+    certificates: str | None = None
+
+
+class UserEndpoint(EndpointSpec):
+    """An endpoint of the user file. `key: env:NAME` names the variable that holds its secret."""
+
+    key: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
 class ModelsSection(Record):
-    """The models that a climb uses."""
+    """The models that a climb uses.
+
+    `endpoints` are servers by name. Those of the user file come before these, and only they have a key.
+    """
 
     base: BaseModelSpec = BaseModelSpec()
     embedder: str = "all-MiniLM-L6-v2"
+    endpoints: dict[str, EndpointSpec] = Field(default_factory=dict)
 
 
 class OutputSection(Record):
@@ -553,10 +614,11 @@ class KeptSection(Record):
 
 
 class BudgetSection(Record):
-    """Ceilings that stop a climb before they are passed."""
+    """Ceilings that stop a climb before they are passed. `tokens` are those of endpoints, in and out."""
 
     wall_hours: Positive | None = None
     dollars: Positive | None = None
+    tokens: AtLeastOne | None = None
 
 
 class DiagnoseSection(Record):

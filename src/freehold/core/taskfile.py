@@ -80,7 +80,7 @@ def parse_task_file(
     """Read the text of a task file; see `read_task_file`."""
     document = strict_yaml.read_yaml(text, file=file)
     values = expand_short_forms(document.values)
-    problems = _contradictions(document)
+    problems = [*_contradictions(document), *_secrets(document)]
     if problems:
         raise ConfigError.several(problems)
     task_file = strict_yaml.validate(
@@ -155,6 +155,28 @@ def _contradictions(document: strict_yaml.Document) -> list[Problem]:
             where=document.where(("model",)),
             help="keep one of them",
         )
+    ]
+
+
+def _secrets(document: strict_yaml.Document) -> list[Problem]:
+    """Return a problem for each key of an endpoint; what stands there is not shown."""
+    models = document.values.get("models")
+    endpoints = models.get("endpoints") if isinstance(models, dict) else None
+    names = [
+        name
+        for name, entry in (endpoints.items() if isinstance(endpoints, dict) else ())
+        if isinstance(entry, dict) and "key" in entry
+    ]
+    return [
+        Problem(
+            code="CFG-015",
+            message=f"`models.endpoints.{name}.key` stands in the task file, which is shared",
+            where=document.where(("models", "endpoints", name, "key")).model_copy(
+                update={"text": None}
+            ),
+            help=f"describe {name} in the user file, with key: env:NAME",
+        )
+        for name in names
     ]
 
 

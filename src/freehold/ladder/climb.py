@@ -51,10 +51,12 @@ from freehold.ladder.prepare import Prepared
 from freehold.ladder.resolution import racing_line, resolution_line
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
+from freehold.ladder.spending import spending_note, tokens_dollars_per_request
 from freehold.ladder.stability import ask_again
 from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
+from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote
 from freehold.store.ledger import Handle
 from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
@@ -178,6 +180,8 @@ class _Climbing:
         self.order = race.racing_order(snapshot.test.examples, seed=snapshot.seed)
         self.began = around.clock()
         self.budget_reached: str | None = None
+        account = digest_json("account", [task.digest, snapshot.digest])
+        around.models.endpoints.spend_for(account, task.budget)
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
 
@@ -247,6 +251,10 @@ class _Climbing:
             return self._measure(rung)
         except SkippedError as skip:
             return _skipped(rung.name, str(skip))
+        except BudgetReachedError as reached:
+            return _skipped(rung.name, reached.problems[0].message)
+        except EndpointStoppedError:
+            raise  # the climb pauses: what was answered is kept, and nothing else failed
         except FreeholdError as error:
             reason = error.problems[0].message
             return _skipped(rung.name, reason).model_copy(
@@ -262,6 +270,8 @@ class _Climbing:
             run = self._race(rung, built, answerer, kept=kept)
         else:
             run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
+        if isinstance(answerer.model, Remote):
+            answerer.model.verify()
         too_many = self._too_many_failed(run)
         if too_many:
             return _skipped(rung.name, too_many).model_copy(
@@ -269,7 +279,7 @@ class _Climbing:
             )
         run, figures = self._grounded(run, answerer)
         found = self._test_evidence(run)
-        cost = self._cost(run, built)
+        cost = self._cost(run, built, answerer)
         test = self.snapshot.test
         stability = ask_again(self.shop, built.candidate, answerer, run=run, split=test)
         told = diagnose.with_unstable(run.results, stability.unstable if stability else ())
@@ -333,8 +343,8 @@ class _Climbing:
                 evidence=found,
                 kept=kept,
                 seconds_p95=run.seconds_p95,
-                dollars_per_1k=self._cost(run, built).dollars_per_1k,
-                least_dollars_per_1k=self._least_dollars_per_1k(run, built),
+                dollars_per_1k=self._cost(run, built, answerer).dollars_per_1k,
+                least_dollars_per_1k=self._least_dollars_per_1k(run, built, answerer),
             )
             settled = race.reason_to_stop(racer, before, rules=rules, evaluated=evaluated)
             return settled or self._batch_over_budget(run)
@@ -357,19 +367,22 @@ class _Climbing:
             rng=self._rng(),
         )
 
-    def _least_dollars_per_1k(self, run: Run, built: BuildRecord) -> float:
+    def _least_dollars_per_1k(self, run: Run, built: BuildRecord, answerer: Answerer) -> float:
         """Return the price of a request that nothing slows down: the first batch also warms up."""
         seconds = [s for s in (run.seconds_per_request, run.seconds_p50) if s is not None]
         fastest = run.model_copy(update={"seconds_per_request": min(seconds, default=None)})
-        return self._cost(fastest, built).dollars_per_1k
+        return self._cost(fastest, built, answerer).dollars_per_1k
 
-    def _cost(self, run: Run, built: BuildRecord) -> Cost:
+    def _cost(self, run: Run, built: BuildRecord, answerer: Answerer) -> Cost:
         return decide.total_cost(
             build_seconds=built.build_seconds,
             seconds_per_request=run.seconds_per_request or 0.0,
             revalidation_examples=len(self.snapshot.test),
             prices=self.task.prices,
             volume=self.task.volume,
+            tokens_dollars_per_request=tokens_dollars_per_request(
+                run, answerer.model, prices=self.task.prices
+            ),
         )
 
     def _kept(self, rung: Rung, answerer: Answerer) -> Kept | None:
@@ -440,6 +453,7 @@ class _Climbing:
         if budget.wall_hours is not None and hours >= budget.wall_hours:
             return f"budget reached: budget.wall_hours is {budget.wall_hours:g}"
         dollars = hours * self.task.prices.dollars_per_machine_hour
+        dollars += self.tools.models.endpoints.spending().dollars or 0.0
         if budget.dollars is not None and dollars >= budget.dollars:
             return f"budget reached: budget.dollars is {budget.dollars:g}"
         return None
@@ -519,11 +533,21 @@ class _Climbing:
             },
             versions=self.prepared.versions,
             seconds=seconds,
-            notes=(*self.prepared.notes, *suite_notes(final, self.suites)),
+            notes=(
+                *self.prepared.notes,
+                *suite_notes(final, self.suites),
+                *self._endpoint_notes(),
+            ),
             slice_members={
                 name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
             },
         )
+
+    def _endpoint_notes(self) -> tuple[str, ...]:
+        """Return what a reader must know of the endpoints, and what they cost."""
+        endpoints = self.tools.models.endpoints
+        spent = spending_note(endpoints.spending(), self.task.budget)
+        return (*endpoints.notes(), *((spent,) if spent else ()))
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:
         return decide.recommend(
@@ -583,9 +607,16 @@ class _Climbing:
         return np.random.default_rng(self.snapshot.seed)
 
     def _progress(self, step: Progress) -> None:
+        spent = self.tools.models.endpoints.spending()
         self.on_event(
             RungProgress(
-                self.rung_now, step.phase, step.done, step.total, step.detail, step.quality
+                self.rung_now,
+                step.phase,
+                step.done,
+                step.total,
+                step.detail,
+                step.quality,
+                spending=spent,
             )
         )
 

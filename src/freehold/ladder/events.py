@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from freehold.core.measure import Climb, Estimate, RungResult
+from freehold.models.remote import Spending
 
+NO_SPENDING = Spending()
 Phase = Literal[
     "building", "choosing on dev", "test", "timing alone", "kept ability", "audit", "other words"
 ]
@@ -51,6 +53,7 @@ class RungProgress:
     """`done` of `total` units of one phase of one rung; `detail` is a variant or a dev score.
 
     `quality` is the estimate so far, with bounds that hold at every look, where the rung is raced.
+    `spending` is what endpoints were asked so far.
     """
 
     rung: str
@@ -59,6 +62,7 @@ class RungProgress:
     total: int
     detail: str = ""
     quality: Estimate | None = None
+    spending: Spending = NO_SPENDING
 
 
 @dataclass(frozen=True)

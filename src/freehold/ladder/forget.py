@@ -33,6 +33,8 @@ from freehold.data.people import People, Place, find_people, others_say, telling
 from freehold.ladder.adopt import adopt, snapshots_of
 from freehold.ladder.passages import KEPT_INDEXES
 from freehold.ladder.sweep import Gone, Sweep, forget_superseded
+from freehold.models.endpoint_memory import FILE as ENDPOINT_MEMORY
+from freehold.models.endpoint_memory import forget_answers
 from freehold.store.blobs import write_durably
 from freehold.store.lineage import (
     DESCENDS,
@@ -175,6 +177,7 @@ class Forgetting:
             self._redact(touched, plan)
             self._step("snapshot")
         removed["blobs"] = removed.get("blobs", 0) + sweep.blobs()
+        forget_answers(self.store.folder / ENDPOINT_MEMORY)
         self._step("blobs")
         forget_indexes(self.store)
         self._mark_adapters(plan)

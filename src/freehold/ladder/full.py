@@ -14,7 +14,15 @@ from pydantic import JsonValue
 
 from freehold.core.sections import FullSpec
 from freehold.ladder.prompts import answer_tokens
-from freehold.ladder.rung import Built, DevScores, Files, Rung, Trials, Variant
+from freehold.ladder.rung import (
+    Built,
+    DevScores,
+    Files,
+    Rung,
+    Trials,
+    Variant,
+    weights_are_missing,
+)
 from freehold.ladder.tools import Tools
 from freehold.ladder.trained import (
     opened,
@@ -35,6 +43,9 @@ if TYPE_CHECKING:
 
 
 def _missing(tools: Tools) -> str | None:
+    elsewhere = weights_are_missing(tools)
+    if elsewhere:
+        return elsewhere
     kind = tools.task.ladder.full.kind
     if kind != "full":
         return (

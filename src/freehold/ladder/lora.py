@@ -21,7 +21,7 @@ from freehold.ladder.rung import (
     Rung,
     Trials,
     Variant,
-    nothing_is_missing,
+    weights_are_missing,
 )
 from freehold.ladder.tools import Tools
 from freehold.ladder.trained import (
@@ -129,7 +129,7 @@ def _load(spec: Mapping[str, JsonValue], files: Files, tools: Tools) -> FixedPro
 
 RUNG = Rung(
     name="lora",
-    missing=nothing_is_missing,
+    missing=weights_are_missing,
     variants=_variants,
     build=_build,
     load=_load,

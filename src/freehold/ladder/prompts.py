@@ -22,6 +22,7 @@ from freehold.evaluate.extract import extract
 from freehold.ladder.rung import OnAnswer
 from freehold.ladder.tools import Tools
 from freehold.models.door import Choice, Constraint, FitsSchema, Generation, Model, OneOf
+from freehold.models.remote import Remote
 
 #: The list of allowed answers may take this share of the context; beyond it the list is left out.
 LABEL_SHARE_OF_CONTEXT = 0.5
@@ -112,8 +113,8 @@ def constraint_of(output: Output) -> Constraint | None:
 class Asker:
     """Asks a model and turns what it says into answers.
 
-    With `score_labels` the answer is the label whose whole text is most probable, in one pass;
-    else the model writes, held to `constraint` where there is one.
+    With `score_labels` the answer is the label whose whole text is most probable, in one pass; an
+    endpoint, which scores nothing, writes it. Else the model writes, held to `constraint` where there is one.
     """
 
     model: Model
@@ -124,7 +125,8 @@ class Asker:
 
     def ask(self, prompts: Sequence[tuple[Message, ...]], on_answer: OnAnswer) -> None:
         """Ask every prompt; `on_answer` gets each answer as soon as it is known."""
-        if self.score_labels and isinstance(self.output, LabelOutput):
+        is_scored = self.score_labels and not isinstance(self.model, Remote)
+        if is_scored and isinstance(self.output, LabelOutput):
             self.model.choose(
                 prompts,
                 self.output.labels,
@@ -152,6 +154,7 @@ class Asker:
             prompt_tokens=written.prompt_tokens,
             answer_tokens=written.answer_tokens,
             truncated=written.truncated,
+            latency_seconds=written.latency_seconds,
         )
 
 
@@ -163,6 +166,8 @@ def _chosen(choice: Choice | Failed) -> Answer | Failed:
         value=choice.label,
         seconds=choice.seconds,
         prompt_tokens=choice.prompt_tokens,
+        answer_tokens=choice.answer_tokens,
+        latency_seconds=choice.latency_seconds,
     )
 
 

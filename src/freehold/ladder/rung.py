@@ -130,6 +130,14 @@ class Rung:
     shorter: Callable[[Variant, float], Variant | None] = nothing_shorter
 
 
+def weights_are_missing(tools: Tools) -> str | None:
+    """Return why nothing can be trained on the task's base: it is an endpoint, and has no weights here."""
+    name = tools.task.base.endpoint
+    if name is None:
+        return None
+    return f"missing input: {name} is an endpoint without weights here; name a local model in models.base.id"
+
+
 def nothing_is_missing(tools: Tools) -> str | None:
     """Return None: the rung can always run."""
     del tools

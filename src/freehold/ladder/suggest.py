@@ -165,7 +165,7 @@ def _from_answers(
         if isinstance(output, LabelOutput):
             choices = model.choose(list(asked.values()), output.labels)
             for index, choice in zip(asked, choices, strict=True):
-                if isinstance(choice, Choice):
+                if isinstance(choice, Choice) and choice.logprobs:
                     sure[index] = _of_choice(choice, output.labels, said[index])
         else:
             texts = [said[index].raw for index in asked]

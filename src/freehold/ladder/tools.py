@@ -32,6 +32,7 @@ from freehold.ladder.answerer import Answerer
 from freehold.ladder.events import Progress
 from freehold.models.door import Model
 from freehold.models.embed import Embedder
+from freehold.models.endpoints import Endpoints
 from freehold.models.rerank import Rerank
 from freehold.store.lineage import Thing, descend
 from freehold.store.store import Store
@@ -56,6 +57,7 @@ class Models:
         cache: Path,
         online: bool = False,
         open_base: Callable[[BaseModelSpec], Model] | None = None,
+        endpoints: Endpoints | None = None,
     ) -> None:
         """Keep what is needed to open models.
 
@@ -63,7 +65,9 @@ class Models:
             cache: the folder of downloaded models.
             online: whether a missing model may be downloaded.
             open_base: opens a model in place of the local engine, for engines and tests.
+            endpoints: the servers that a spec may name; none where left out.
         """
+        self.endpoints = Endpoints({}) if endpoints is None else endpoints
         self._cache = cache
         self._online = online
         self._open_base = open_base or self._open_local
@@ -72,14 +76,18 @@ class Models:
         self._rerankers: dict[str, Rerank] = {}
 
     def base(self, spec: BaseModelSpec) -> Model:
-        """Return the model of a spec.
+        """Return the model of a spec: behind the endpoint that it names, else with its weights here.
 
         Raises:
+            ConfigError: it names an endpoint that is not described well enough.
             ModelError: it cannot be opened; the message says why and what to do.
         """
         key = spec.digest
         if key not in self._models:
-            self._models[key] = self._open_base(spec)
+            named = spec.endpoint or (spec.id if spec.id in self.endpoints else None)
+            self._models[key] = (
+                self._open_base(spec) if named is None else self.endpoints.open(named)
+            )
         return self._models[key]
 
     def _open_local(self, spec: BaseModelSpec) -> Model:
@@ -118,6 +126,7 @@ class Models:
         self._models.clear()
         self._embedders.clear()
         self._rerankers.clear()
+        self.endpoints.close()
 
 
 def _no_domain_before(_model: Model) -> tuple[float, ...]:

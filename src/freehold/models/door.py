@@ -25,7 +25,8 @@ class Generation(Record):
 
     `answer_tokens` leaves out the token that ends the turn. `truncated`: the answer reached
     `max_tokens` before it ended. `seconds` is this prompt's share of the wall time of its call: the
-    time of each step is divided by the prompts that took part in it.
+    time of each step is divided by the prompts that took part in it. `latency_seconds` is the time of
+    the prompt's own request, where it had one.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Generation(Record):
     answer_tokens: Tokens
     truncated: bool
     seconds: Seconds
+    latency_seconds: Seconds | None = None
 
 
 class Choice(Record):
@@ -40,7 +42,9 @@ class Choice(Record):
 
     `logprobs` has the natural log-probability of each option as the whole answer, the token that
     ends the turn included, in the order of the options. `index` is its argmax (the first of equals),
-    and `label` the option there.
+    and `label` the option there. An engine that cannot tell probabilities leaves `logprobs` empty: the
+    option is then the one that it wrote. `answer_tokens` is how many tokens were written, 0 where the
+    options were scored.
     """
 
     index: Tokens
@@ -48,10 +52,12 @@ class Choice(Record):
     logprobs: tuple[float, ...]
     prompt_tokens: Tokens
     seconds: Seconds
+    answer_tokens: Tokens = 0
+    latency_seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _has_the_index(self) -> Self:
-        if self.index >= len(self.logprobs):
+        if self.logprobs and self.index >= len(self.logprobs):
             raise ValueError(f"index {self.index} is outside {len(self.logprobs)} options")
         return self
 
@@ -118,7 +124,10 @@ class Model(Protocol):
 
     @property
     def digest(self) -> str:
-        """`sha256:` over everything that decides the answers: weights, config, tokenizer, adapter."""
+        """`sha256:` over everything that decides the answers: weights, config, tokenizer, adapter.
+
+        Of an endpoint, over what can be known of these: its name and what it answers to fixed prompts.
+        """
         ...
 
     @property
@@ -164,6 +173,8 @@ class Model(Protocol):
     def render(self, messages: Prompt) -> str:
         """Return the prompt text, byte for byte as it is given to the tokenizer.
 
+        An endpoint has its tokenizer elsewhere: there it is the JSON of the messages as they are sent.
+
         Raises:
             ModelError: the model's chat template refuses these turns. (In the calls above such a prompt
                 is `Failed(Cause.ENGINE)`, and the others are answered.)
@@ -171,7 +182,7 @@ class Model(Protocol):
         ...
 
     def count_tokens(self, messages: Prompt) -> int:
-        """Return how many tokens the rendered prompt has."""
+        """Return how many tokens the rendered prompt has; of an endpoint an estimate, mostly too high."""
         ...
 
     def close(self) -> None:

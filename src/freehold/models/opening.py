@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from freehold.core.errors import ModelError
 from freehold.core.sections import BaseModelSpec
 from freehold.models.door import Model
 
@@ -32,8 +33,14 @@ def open_outline(spec: BaseModelSpec, *, cache: Path, online: bool = False) -> O
     """Read the config and the tokenizer of the model that `spec` names, and no weights.
 
     Raises:
-        ModelError: the model is missing, unsafe, or of a kind that cannot be used.
+        ModelError: the model is missing, unsafe, of a kind that cannot be used, or behind an endpoint.
     """
+    if spec.endpoint is not None:
+        raise ModelError(
+            "END-009",
+            f"{spec.endpoint} is an endpoint: its config and its tokenizer are not here",
+            help="name a local model in `model` to see its tokens and plan a training",
+        )
     from freehold.models.loading import read_outline
     from freehold.models.sources import find_model
 

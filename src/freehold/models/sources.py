@@ -18,9 +18,9 @@ from typing import Literal, cast
 
 from freehold.core.errors import ModelError
 from freehold.core.record import digest_json
+from freehold.core.sections import ACORN as ACORN
 from freehold.core.sections import BaseModelSpec
 
-ACORN = "freehold/acorn"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 ADAPTER_CONFIG = "adapter_config.json"

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from freehold.cli import paths, shapes
 from freehold.cli.large import Surveys, look_at_all, survey_lines, with_warning
+from freehold.cli.look_at_endpoint import endpoint_plan
 from freehold.cli.looks import Seen, look_at
 from freehold.cli.parse import nearest
 from freehold.cli.reason import Reason, reason_of
@@ -124,6 +125,8 @@ def _show_sources(session: Session, resolved: Resolved) -> int:
 
 
 def _plan(session: Session, prepared: Prepared) -> tuple[PlanRow, ...]:
+    if prepared.task.base.endpoint is not None:
+        return endpoint_plan(prepared)
     from freehold.cli.estimate import plan_rows
     from freehold.models.opening import open_outline
 

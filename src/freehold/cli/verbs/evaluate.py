@@ -14,6 +14,7 @@ from freehold.cli.display import open_screen
 from freehold.cli.interrupt import Pause
 from freehold.cli.measure import Measured, Subject, measure
 from freehold.cli.session import Session
+from freehold.cli.settings import PRICED
 from freehold.cli.verbs.ask import ask
 from freehold.cli.workplace import monotonic, open_models, open_store, prepare_task
 from freehold.core.errors import UsageError
@@ -67,6 +68,7 @@ def run(session: Session) -> int:
             plan = f"Plan: {subject.name} on {count} test examples as {subject.rung}; nothing was done."
             session.console.data(plan)
             return OK
+        models.endpoints.spend_for(subject.account, subject.task.budget)
         name = store.handle("e", subject.key(models)).name
         measured = _measure(session, subject, name=name, store=store, models=models)
     if measured is None:
@@ -85,12 +87,15 @@ def _subject(session: Session, store: Store) -> Subject:
     match = CANDIDATE.fullmatch(name)
     if match is not None and not (session.project / name).exists():
         return _candidate(session, store, climb_id=match[1], rung=match[2])
-    base = {"base": BaseModelSpec(id=name)}
+    base, prices = _named(session, name)
+    update = {"base": base}
     if session.has_task_file:
         prepared = prepare_task(session, session.task(None))
         return Subject(
             name=name,
-            task=prepared.task.model_copy(update=base),
+            task=prepared.task.model_copy(
+                update=update | {"prices": prepared.task.prices.model_copy(update=prices)}
+            ),
             snapshot=prepared.snapshot,
             root=session.project,
             slice_members=prepared.slice_members,
@@ -106,11 +111,21 @@ def _subject(session: Session, store: Store) -> Subject:
     last = finished_climb(store, "@last")
     return Subject(
         name=name,
-        task=last.task.model_copy(update=base),
+        task=last.task.model_copy(
+            update=update | {"prices": last.task.prices.model_copy(update=prices)}
+        ),
         snapshot=last.snapshot,
         root=session.project,
         slice_members=_slices(last),
     )
+
+
+def _named(session: Session, name: str) -> tuple[BaseModelSpec, dict[str, float | None]]:
+    """Return what a name stands for, and the prices of tokens where that is an endpoint."""
+    spec = session.endpoints().get(name)
+    if spec is None:
+        return BaseModelSpec(id=name), {}
+    return BaseModelSpec(endpoint=name), {field: getattr(spec, field) for field in PRICED}
 
 
 def _candidate(session: Session, store: Store, *, climb_id: str, rung: str | None) -> Subject:

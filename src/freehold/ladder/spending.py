@@ -1,0 +1,56 @@
+"""What a climb spends on endpoints: the price of a request, and what it cost so far in words."""
+
+from __future__ import annotations
+
+from freehold.core.measure import Run
+from freehold.core.sections import BudgetSection, Prices
+from freehold.models.door import Model
+from freehold.models.remote import Remote, Spending, TokenPrices
+from freehold.report import numbers
+
+
+def prices_of_tokens(prices: Prices) -> TokenPrices:
+    """Return the prices of tokens among the prices of a task."""
+    return TokenPrices(
+        dollars_per_million_input_tokens=prices.dollars_per_million_input_tokens,
+        dollars_per_million_output_tokens=prices.dollars_per_million_output_tokens,
+    )
+
+
+def tokens_dollars_per_request(run: Run, model: Model | None, *, prices: Prices) -> float | None:
+    """Return what an endpoint asks for the tokens of one request, on the average of a run's answers.
+
+    None where the model runs here, or nobody said what its tokens cost: machine time is then the price.
+    """
+    answers = [result.answer for result in run.results if result.answer is not None]
+    if not isinstance(model, Remote) or not answers:
+        return None
+    return prices_of_tokens(prices).dollars(
+        prompt_tokens=sum(answer.prompt_tokens for answer in answers) / len(answers),
+        answer_tokens=sum(answer.answer_tokens for answer in answers) / len(answers),
+    )
+
+
+def spending_note(spending: Spending, budget: BudgetSection) -> str | None:
+    """Return in one sentence what endpoints were asked and cost; None where none was."""
+    if spending.is_nothing:
+        return None
+    parts = [
+        f"{numbers.plural(spending.requests, 'request')}, {numbers.count(spending.from_cache)} from the cache",
+        f"{numbers.count(spending.retries)} sent again",
+        _of(
+            f"{numbers.count(spending.tokens)} tokens",
+            budget.tokens and numbers.count(budget.tokens),
+        ),
+    ]
+    if spending.dollars is None:
+        parts.append("no price of tokens is known, so requests are priced by the time they take")
+    else:
+        parts.append(
+            _of(numbers.money(spending.dollars), budget.dollars and numbers.money(budget.dollars))
+        )
+    return f"endpoints: {'; '.join(parts)}"
+
+
+def _of(spent: str, ceiling: str | float | None) -> str:
+    return f"{spent} of {ceiling}" if ceiling else spent
