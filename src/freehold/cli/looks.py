@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from freehold.cli.contamination import look as contamination
+from freehold.cli.look_at_judge import judge
 from freehold.cli.look_at_rights import personal, synthetic, terms
 from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
 from freehold.cli.seen import Look, Seen
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 LOOKS: Mapping[str, Look] = {
     "adequacy": adequacy,
     "contamination": contamination,
+    "judge": judge,
     "labels": labels,
     "personal": personal,
     "poisoning": poisoning,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freehold.cli.workplace import monotonic
-from freehold.core.measure import Estimate, Kept, Run
+from freehold.core.judging import JudgeFigures
+from freehold.core.measure import Estimate, HumanJudged, Kept, Run
 from freehold.core.record import digest_json
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import Task
@@ -60,6 +61,8 @@ class Measured:
     slices: Mapping[str, Estimate]
     causes: Mapping[str, int]
     dollars_per_1k: float
+    rests_on: HumanJudged | None = None
+    judge: JudgeFigures | None = None
 
 
 def measure(
@@ -70,12 +73,14 @@ def measure(
     from freehold.evaluate.estimates import Claim, evidence
     from freehold.evaluate.scorers import scorer
     from freehold.ladder.cost import total_cost
+    from freehold.ladder.judging import keep_figures, open_judge
     from freehold.ladder.rungs import RUNGS
     from freehold.ladder.tools import Tools
     from freehold.ladder.work import Workshop
 
     task, snapshot = subject.task, subject.snapshot
-    judge = scorer(task.metric, task.output, root=subject.root)
+    asked = open_judge(task, root=subject.root, store=store, models=models, snapshot=snapshot)
+    judge = scorer(task.metric, task.output, root=subject.root, judge=asked)
     tools = Tools(
         task=task,
         train=snapshot.train,
@@ -102,7 +107,7 @@ def measure(
     rng = np.random.default_rng(snapshot.seed)
     claim = Claim(bar=task.bar.quality, confidence=task.bar.confidence)
     examples = snapshot.test.examples
-    quality = evidence(run.results, examples, scorer=judge, claim=claim, rng=rng).quality
+    found = evidence(run.results, examples, scorer=judge, claim=claim, rng=rng)
     slices = diagnose.slices(
         run.results,
         examples,
@@ -118,7 +123,18 @@ def measure(
         prices=task.prices,
         volume=task.volume,
     )
-    return Measured(run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k)
+    figures = None if asked is None else asked.figures()
+    if figures is not None:
+        keep_figures(store, task, figures)
+    return Measured(
+        run,
+        found.quality,
+        slices,
+        causes=diagnose.causes(run.results),
+        dollars_per_1k=cost.dollars_per_1k,
+        rests_on=found.rests_on,
+        judge=figures,
+    )
 
 
 def _count_look(store: Store, subject: Subject, *, key: str) -> None:

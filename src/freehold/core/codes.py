@@ -1,7 +1,7 @@
 """Every error and warning code, in one visible mapping: `freehold check --explain CODE` prints it.
 
 A code is a place (CFG task file, DAT data, MDL model, MAC machine, GPU accelerator, TRN training,
-USE usage, BAR bar, BUG Freehold itself) and a number.
+USE usage, BAR bar, JDG a judge, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
 
@@ -23,6 +23,10 @@ CODES: Mapping[str, str] = {
     " that YAML leaves its backslashes alone.",
     "CFG-009": "`metric.python` names a file that cannot be run, or a function that it does not have. The"
     " function is called as score(example, output) and returns a number in [0, 1].",
+    "CFG-026": "Metric `judge` scores free text. Labels and JSON can be compared with what is wanted, which is"
+    " cheaper and has no opinion.",
+    "CFG-027": "Metric `judge` needs a model under `models.judge`, and a command that can ask it: climb, eval, train"
+    " and check.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -243,6 +247,15 @@ CODES: Mapping[str, str] = {
     " with it.",
     "USE-009": "A launcher such as `torchrun` started several processes, and this verb would do all of its work in"
     " each of them. `freehold train` is the verb whose processes train one model together.",
+    "JDG-001": "No row of the file of people's scores can be used. A row has an input, the output that was scored,"
+    " and a score in [0, 1] or a grade.",
+    "JDG-002": "The judge is the model that it judges. Models prefer their own answers, so its scores flatter.",
+    "JDG-003": "The judge and a model that it judges have names of one family. Models of one family were often"
+    " trained on the same texts and share their taste; code knows no more than the names.",
+    "JDG-004": "Too few answers were scored by people to say whether the judge agrees with them. Its scores are"
+    " shown, and every verdict is UNDECIDED.",
+    "JDG-005": "Some rows of people's scores were left out, each with its reason; those without a score yet are"
+    " among them.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

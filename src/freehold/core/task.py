@@ -11,6 +11,7 @@ from freehold.core.sections import (
     Bar,
     BaseModelSpec,
     BudgetSection,
+    JudgeSpec,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -46,7 +47,8 @@ class Task(Record):
     """What is wanted, how an answer is scored, and what counts as good enough.
 
     `instruction` is the text of the system message, without the list of labels: rungs add that. The
-    digests name the content of `data.documents` and `data.preferences`, None where there are none.
+    digests name the content of `data.documents`, `data.preferences` and people's scores, None where there
+    are none. `judge` holds the text of its rubric.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Task(Record):
     documents: str | None = None
     documents_digest: str | None = None
     preferences_digest: str | None = None
+    judge: JudgeSpec | None = None
+    human_scores_digest: str | None = None
 
     @property
     def question_digest(self) -> str:

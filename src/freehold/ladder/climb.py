@@ -15,6 +15,7 @@ import numpy as np
 from freehold import __version__
 from freehold.core.candidate import Candidate
 from freehold.core.errors import FreeholdError
+from freehold.core.judging import JudgeFigures
 from freehold.core.measure import (
     Audit,
     Climb,
@@ -45,6 +46,7 @@ from freehold.ladder.events import (
     RungStarted,
     ignore,
 )
+from freehold.ladder.judging import keep_figures, open_judge
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
@@ -138,7 +140,10 @@ class _Climbing:
         self.store, self.clock = around.store, around.clock
         self.on_event, self.options = around.on_event, around.options
         self.rung_now: str = ""
-        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
+        self.judge = open_judge(
+            task, root=prepared.root, store=around.store, models=around.models, snapshot=snapshot
+        )
+        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root, judge=self.judge)
         self.tools = Tools(
             task=task,
             train=snapshot.train,
@@ -260,6 +265,7 @@ class _Climbing:
             confusions=diagnose.confusions(run.results, self.snapshot.test.examples),
             slices=self._slices(run),
             tried=chosen.tried,
+            rests_on=found.rests_on,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)
@@ -405,7 +411,15 @@ class _Climbing:
             versions=self.prepared.versions,
             seconds=seconds,
             notes=self.prepared.notes,
+            judge=self._judge_figures(),
         )
+
+    def _judge_figures(self) -> JudgeFigures | None:
+        if self.judge is None:
+            return None
+        figures = self.judge.figures()
+        keep_figures(self.store, self.task, figures)
+        return figures
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:
         return decide.recommend(

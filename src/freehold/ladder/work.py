@@ -173,7 +173,8 @@ class Workshop:
         """Return the run of a candidate on a split; examples answered before are not asked again."""
         store = self.tools.store
         metric = self.tools.task.metric.to_json()
-        key = self._key("run", [candidate.digest, split.digest, metric])
+        judge = [] if self.scorer.judge is None else [self.scorer.judge.digest]
+        key = self._key("run", [candidate.digest, split.digest, metric, *judge])
         found = store.recall(key, Run)
         is_whole = found is not None and len(found.results) == len(split)
         if found is not None and is_whole and not (self.retry_failed and found.failures):

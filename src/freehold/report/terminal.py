@@ -14,6 +14,7 @@ from freehold.core.measure import Climb, RungResult, Verdict
 from freehold.core.sections import Bar
 from freehold.core.task import Task
 from freehold.report import findings, numbers
+from freehold.report.judge import judge_facts, rests_text
 from freehold.report.lines import (
     Line,
     Look,
@@ -279,6 +280,11 @@ def _details(climb: Climb, look: Look) -> list[Line]:
     if audit:
         lines.extend(labelled("audit", audit, look=look))
     result = findings.subject(climb)
+    if climb.judge is not None:
+        for label, text in judge_facts(climb.judge):
+            lines.extend(labelled(label, clean(text), look=look))
+    if result is not None and result.rests_on is not None:
+        lines.extend(labelled("rests on", rests_text(result.rests_on), look=look))
     if result is None:
         return lines
     owner = "" if climb.recommended else f"of {clean(result.rung)}: "

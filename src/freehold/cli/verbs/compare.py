@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from freehold.cli.session import Session
+from freehold.cli.workplace import open_models
 from freehold.core.errors import UsageError
 from freehold.core.measure import Result, Run, RungResult
 from freehold.core.outcome import Scored
@@ -48,6 +49,7 @@ def compare_climbs(
     """
     from freehold.evaluate.estimates import compare
     from freehold.evaluate.scorers import scorer
+    from freehold.ladder.judging import open_judge
     from freehold.ladder.recall import run_of
 
     chosen = findings.subject(after.climb)
@@ -71,11 +73,15 @@ def compare_climbs(
     renamed = _renamed(second, after, before)
     ids = {example.id for example in examples}
     ours, theirs = _only(first, ids), _only(renamed, ids)
+    with open_models(session) as models:  # a judge is not asked: what people said is enough
+        judge = open_judge(
+            after.task, root=session.project, store=store, models=models, snapshot=after.snapshot
+        )
     difference = compare(
         ours,
         theirs,
         examples,
-        scorer=scorer(after.task.metric, after.task.output, root=session.project),
+        scorer=scorer(after.task.metric, after.task.output, root=session.project, judge=judge),
         confidence=after.task.bar.confidence,
         rng=np.random.default_rng(after.snapshot.seed),
     )

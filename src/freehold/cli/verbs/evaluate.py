@@ -21,6 +21,7 @@ from freehold.core.measure import Estimate
 from freehold.core.sections import BaseModelSpec
 from freehold.ladder.events import ClimbEvent, ClimbStarted, Progress, RungProgress, RungStarted
 from freehold.report import findings, numbers
+from freehold.report.judge import judge_facts, rests_text
 from freehold.report.lines import Line, Span, labelled, line, render
 from freehold.report.live import paused
 
@@ -234,6 +235,11 @@ def _drawing(session: Session, name: str, *, subject: Subject, measured: Measure
     }
     for label, text in facts.items():
         if text:
+            lines.extend(labelled(label, text, look=look))
+    if measured.rests_on is not None:
+        lines.extend(labelled("rests on", rests_text(measured.rests_on), look=look))
+    if measured.judge is not None:
+        for label, text in judge_facts(measured.judge):
             lines.extend(labelled(label, text, look=look))
     for slice_name, value in measured.slices.items():
         lines.extend(labelled(slice_name, numbers.estimate_n(value), look=look))
