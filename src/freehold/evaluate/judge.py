@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
+from pydantic import JsonValue
+
 from freehold.core.judging import HumanScore, JudgeFigures, JudgeSpent, PositionBias
 from freehold.core.measure import Answer
 from freehold.core.outcome import Cause, Failed
@@ -141,7 +143,13 @@ class Judge:
     def digest(self) -> str:
         """The name of this judge: the model, what it is told, and how it is read. Not people's scores."""
         spec = self.spec
-        told = [spec.rubric, spec.grades, [*spec.criteria], spec.shows_target, PROMPT_FORM]
+        told: list[JsonValue] = [
+            spec.rubric,
+            spec.grades,
+            [*spec.criteria],
+            spec.shows_target,
+            PROMPT_FORM,
+        ]
         return digest_json("judge", [self.model.digest, *told])
 
     def compare(self, example: Example, answer: Answer) -> float | Failed:

@@ -114,16 +114,16 @@ def expected_score(choice: Choice) -> float:
 def criteria_score(text: str, criteria: Sequence[str], grades: int) -> float | None:
     """Return the mean of the grades of a JSON reply, in [0, 1]; None where it is not what was asked."""
     try:
-        given = json.loads(text)
+        given: JsonValue = json.loads(text)
     except ValueError:
         return None
     if not isinstance(given, dict):
         return None
     found = [given.get(name) for name in criteria]
-    fits = all(type(grade) is int and 1 <= grade <= grades for grade in found)
-    if not fits:
+    fitting = [g for g in found if isinstance(g, int) and type(g) is int and 1 <= g <= grades]
+    if len(fitting) < len(criteria):
         return None
-    return sum(int(str(grade)) - 1 for grade in found) / (len(criteria) * (grades - 1))
+    return sum(grade - 1 for grade in fitting) / (len(criteria) * (grades - 1))
 
 
 def winner(as_given: str, swapped: str) -> Winner:

@@ -44,8 +44,8 @@ def judge_agreement(
     unknown = JudgeAgreement(n=count, kappa=None)
     if count == 0:
         return unknown
-    equal = float(np.mean(h == j))
     apart = (h - j) ** 2
+    equal = 1.0 - int(np.count_nonzero(apart)) / count
     mean_h, mean_j = float(np.mean(h)), float(np.mean(j))
     chance = float(np.mean(h * h) + np.mean(j * j)) - 2.0 * mean_h * mean_j
     if chance <= 1e-12:
