@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from freehold.core.judging import JudgeFigures
     from freehold.ladder.prepare import Prepared
 
-_WIDTH = 11
-
 
 def judge(prepared: Prepared, session: Session) -> Seen:
     """What is known of the judge. It is asked only with `--ask-judge`: that takes time, and may cost money."""
@@ -25,11 +23,12 @@ def judge(prepared: Prepared, session: Session) -> Seen:
     is_asked = session.invocation.has("ask-judge")
     found = _measured(prepared, session) if is_asked else _known(prepared, session)
     if found is None:
-        line = f"{spec.id}, not measured yet: freehold check --ask-judge asks it about what people scored"
-        return Seen(
-            figures={"name": spec.id, "measured": None}, lines=(f"{'judge':<{_WIDTH}}{line}",)
-        )
-    lines = tuple(f"{label:<{_WIDTH}}{text}" for label, text in judge_facts(found))
+        from freehold.ladder.judging import named
+
+        line = f"{named(spec)}, not measured yet; freehold check --ask-judge asks it about what people scored"
+        return Seen(figures={"name": named(spec), "measured": None}, lines=(line,))
+    (_, first), *others = judge_facts(found)
+    lines = (first, *(f"{label} {text}".strip() for label, text in others))
     return Seen(figures={"name": found.name, "measured": found.to_json()}, lines=lines)
 
 

@@ -84,7 +84,11 @@ def pair_prompt(pair: JudgedPair, *, rubric: str | None, swapped: bool) -> tuple
 def _prompt(
     role: str, *, rubric: str | None, parts: Sequence[tuple[str, str | None]], wanted: str
 ) -> tuple[Message, ...]:
-    blocks = [f"<<< {name}\n{text}\n>>>" for name, text in parts if text is not None]
+    blocks = [
+        f"<<< {name}\n{text.replace('<<<', '< < <').replace('>>>', '> > >')}\n>>>"
+        for name, text in parts
+        if text is not None
+    ]
     head = system(f"{role}\n\nRubric:\n{rubric or _RUBRIC}\n\n{_MATERIAL}")
     return head, user("\n\n".join([*blocks, wanted]))
 

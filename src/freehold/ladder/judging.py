@@ -133,26 +133,26 @@ def kinship(task: Task) -> tuple[Problem, ...]:
     judge = task.judge
     if judge is None:
         return ()
-    named = (task.ladder.distil.student, task.ladder.distil.teacher)
-    others = [task.base, *(BaseModelSpec(id=name) for name in named if name)]
+    beside = (task.ladder.distil.student, task.ladder.distil.teacher)
+    others = [task.base, *(BaseModelSpec(id=name) for name in beside if name)]
     for other in others:
         if _same(judge.model, other):
             return (
                 Problem(
                     code="JDG-002",
                     level="warning",
-                    message=f"the judge {judge.id} is the model that it judges, and models prefer"
+                    message=f"the judge {named(judge)} is the model that it judges, and models prefer"
                     " their own answers",
                     help="name another model in models.judge, and have people score its answers",
                 ),
             )
     for other in others:
-        if _family(judge.id) == _family(other.id):
+        if _family(named(judge)) == _family(named(other)):
             return (
                 Problem(
                     code="JDG-003",
                     level="warning",
-                    message=f"the judge {judge.id} is of one family with {other.id}, as far as names"
+                    message=f"the judge {named(judge)} is of one family with {named(other)}, as far as names"
                     " tell, and may prefer its answers",
                     help="name a model of another family in models.judge",
                 ),
@@ -164,6 +164,12 @@ def _same(first: BaseModelSpec, second: BaseModelSpec) -> bool:
     """Return whether two specs name the same weights; an adapter or fewer bits change little of them."""
     plain = {"adapter": None, "bits": None, "revision": None}
     return first.model_copy(update=plain) == second.model_copy(update=plain)
+
+
+def named(spec: BaseModelSpec) -> str:
+    """Return what people call a model: its endpoint, where it has one, else its id or folder."""
+    endpoint: object = getattr(spec, "endpoint", None)
+    return endpoint if isinstance(endpoint, str) else spec.id
 
 
 def _family(name: str) -> str:
