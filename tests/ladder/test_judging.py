@@ -63,7 +63,10 @@ class Place:
         self.judge = ScriptedModel(fair_judge, name="other/judge")
         words = random.Random(1)
         rows = [
-            {"input": f"question {i} about {words.randrange(10**9)}?", "target": f"it is {i} of course"}
+            {
+                "input": f"question {i} about {words.randrange(10**9)}?",
+                "target": f"it is {i} of course",
+            }
             for i in range(200)
         ]
         self.write("qa.jsonl", rows)
@@ -75,7 +78,9 @@ class Place:
     def prepared(self, text: str = TASK) -> Prepared:
         return prepare(parse_task_file(text), root=self.root)
 
-    def climb(self, text: str = TASK, *, judge: Callable[[Sequence[Message]], str] | None = None) -> Climb:
+    def climb(
+        self, text: str = TASK, *, judge: Callable[[Sequence[Message]], str] | None = None
+    ) -> Climb:
         if judge is not None:
             self.judge = ScriptedModel(judge, name="other/judge")
 
@@ -114,9 +119,9 @@ def test_a_judge_that_nobody_checked_decides_nothing_and_is_shown(place: Place) 
     assert rung.reason == "the judge was compared with 0 human scores; 30 more needed"
     assert rung.quality is not None and 0.5 < (rung.quality.mean or 0) < 0.95
     assert found.judge is not None and found.judge.agreement.n == 0
-    assert [problem.code for problem in place.prepared(WITHOUT).problems if problem.code[:3] == "JDG"] == [
-        "JDG-004"
-    ]
+    assert [
+        problem.code for problem in place.prepared(WITHOUT).problems if problem.code[:3] == "JDG"
+    ] == ["JDG-004"]
 
 
 def test_with_human_scores_of_its_answers_the_interval_is_people_and_judge_together(
@@ -182,8 +187,13 @@ def test_a_judge_that_fails_leaves_examples_without_a_score(place: Place) -> Non
 
 def test_a_judge_of_the_same_model_or_family_is_warned_of(place: Place) -> None:
     same = WITHOUT.replace("id: other/judge", "id: base")
-    kin = WITHOUT.replace("id: base}", "id: some/Qwen3-4B}").replace("other/judge", "more/qwen2.5-7b")
-    codes = [[p.code for p in place.prepared(text).problems if p.code[:3] == "JDG"] for text in (same, kin)]
+    kin = WITHOUT.replace("id: base}", "id: some/Qwen3-4B}").replace(
+        "other/judge", "more/qwen2.5-7b"
+    )
+    codes = [
+        [p.code for p in place.prepared(text).problems if p.code[:3] == "JDG"]
+        for text in (same, kin)
+    ]
     assert codes == [["JDG-002", "JDG-004"], ["JDG-003", "JDG-004"]]
 
 
@@ -191,7 +201,9 @@ def test_a_judge_of_labels_or_without_a_model_is_refused(place: Place) -> None:
     with pytest.raises(ConfigError) as refused:
         place.climb(WITHOUT + "output: {labels: [a, b]}\n")
     assert refused.value.problems[0].code == "CFG-026"
-    bare = WITHOUT.replace("  judge: {id: other/judge, rubric: 'file://rubric.md', grades: 2}\n", "")
+    bare = WITHOUT.replace(
+        "  judge: {id: other/judge, rubric: 'file://rubric.md', grades: 2}\n", ""
+    )
     with pytest.raises(ConfigError) as refused:
         place.climb(bare)
     assert refused.value.problems[0].code == "CFG-027"

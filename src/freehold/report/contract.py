@@ -37,6 +37,7 @@ def climb_json(
         "why": list(climb.why),
         "audit": _audit(climb),
         "report": report_path,
+        **({} if climb.judge is None else {"judge": climb.judge.to_json()}),
     }
 
 
@@ -66,6 +67,7 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         "evaluated": 0 if result.state == "skipped" else result.evaluated,
         "verdict": result.verdict.value,
         "need_more": result.need_more,
+        **({} if result.rests_on is None else {"rests_on": result.rests_on.to_json()}),
     }
 
 
@@ -164,7 +166,9 @@ _RUNG: JsonValue = {
             "evaluated": _COUNT,
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "need_more": {"type": ["integer", "null"], "minimum": 1},
-        }
+            "rests_on": {"type": "object"},
+        },
+        optional=("rests_on",),
     ),
     "oneOf": [
         {
@@ -220,6 +224,8 @@ CLIMB_SCHEMA: Mapping[str, JsonValue] = {
                 )
             ),
             "report": _TEXT_OR_NULL,
-        }
+            "judge": {"type": "object"},
+        },
+        optional=("judge",),
     ),
 }

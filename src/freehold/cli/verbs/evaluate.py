@@ -203,6 +203,8 @@ def eval_json(name: str, subject: Subject, measured: Measured) -> dict[str, Json
         "evaluated": len(measured.run.results),
         "causes": dict(measured.causes),
         "report": None,
+        **({} if measured.judge is None else {"judge": measured.judge.to_json()}),
+        **({} if measured.rests_on is None else {"rests_on": measured.rests_on.to_json()}),
     }
 
 
