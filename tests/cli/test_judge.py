@@ -12,11 +12,11 @@ from freehold.cli.main import main
 TASK = """
 task: capitals
 instruction: Answer in one sentence.
-data: qa.jsonl
+data: {examples: qa.jsonl, split: {test: 8, dev: 2, audit: 2}}
 metric: judge
 models:
   judge: {rubric: Name the capital., calibrate_with: human.jsonl, grades: 3, minimum_scores: 10}
-ladder: {rungs: [baseline]}
+ladder: {rungs: [baseline], baseline: {try: [nearest]}}
 """
 CAPITALS = {
     "France": "Paris",
@@ -35,11 +35,11 @@ def judged(project: Path) -> Path:
             "input": f"In case {n * 7919} you ask: which city governs {countries[n % 5]}?",
             "target": f"It is {CAPITALS[countries[n % 5]]}, said in case {n * 104729} of them.",
         }
-        for n in range(60)
+        for n in range(40)
     ]
     scored = [
         {"input": row["input"], "output": answer, "score": score}
-        for row in rows[:6]
+        for row in rows[:5]
         for answer, score in ((row["target"], 1.0), ("I do not know.", 0.0))
     ]
     for name, content in (("qa.jsonl", rows), ("human.jsonl", scored)):
@@ -58,12 +58,12 @@ def test_check_asks_the_judge_only_when_told_to_and_remembers(
     assert main(["check", "--ask-judge"]) == 0
     shown = capsys.readouterr().out
     assert "kappa" in shown
-    assert "n=12, 0.6 needed" in shown
+    assert "n=10, 0.6 needed" in shown
     assert "tokens and" in shown
     assert main(["--json", "check"]) == 0
     figures = json.loads(capsys.readouterr().out)["data"]["looks"]["judge"]["measured"]
-    assert figures["agreement"]["n"] == 12
-    assert figures["position"]["pairs"] == 6
+    assert figures["agreement"]["n"] == 10
+    assert figures["position"]["pairs"] == 5
 
 
 def test_a_climb_with_a_judge_shows_what_it_rests_on_and_gives_answers_to_score(

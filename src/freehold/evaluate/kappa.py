@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from freehold.core.judging import JudgeAgreement
 from freehold.evaluate.statistics import NEED_MORE_CEILING, z_value
 
+_CORNER = 0.05  # made-up answers in each corner, for the spread of more than two grades
 _CLOSEST = 1.0 - 1e-9  # the transform has no value at 1
 
 
@@ -31,7 +32,8 @@ def judge_agreement(
 
     The interval is the large-sample one of Fleiss, Cohen and Everitt (1969), from the influence of each
     answer on kappa, taken on the scale of Fisher's z = atanh(kappa), as Lin (1989) does for the
-    concordance coefficient: near 1 the plain one is too short. Where human and judge never differ it
+    concordance coefficient: near 1 the plain one is too short. With more than two grades, a twentieth of an answer is
+    added to each corner for the spread, as rare answers that are far apart decide it. Where human and judge never differ it
     would have no width; the lower bound is then the one that holds although a share of differing answers,
     each a whole scale apart, was missed by luck (Clopper and Pearson 1934).
 
@@ -56,7 +58,9 @@ def judge_agreement(
         missed = 1.0 - ((1.0 - confidence) / 2.0) ** (1.0 / count)
         low, high = max(-1.0, 1.0 - missed / chance), 1.0
     else:
-        low, high = _interval(kappa, _error(h, j), confidence=confidence)
+        low, high = _interval(
+            kappa, _error(h, j, corner=_CORNER if grades > 2 else 0.0), confidence=confidence
+        )
     return JudgeAgreement(n=count, kappa=kappa, low=low, high=high, equal=equal)
 
 
@@ -75,14 +79,23 @@ def further_scores(found: JudgeAgreement, minimum: float) -> int | None:
     return further if further <= NEED_MORE_CEILING else None
 
 
-def _error(h: NDArray[np.float64], j: NDArray[np.float64]) -> float:
-    """Return the standard error of kappa, from each answer's influence on it."""
-    mean_h, mean_j = float(np.mean(h)), float(np.mean(j))
+def _error(h: NDArray[np.float64], j: NDArray[np.float64], *, corner: float) -> float:
+    """Return the standard error of kappa, from each answer's influence on it.
+
+    `corner` of an answer is added where both are 0 or 1: few answers hold too few of the rare ones that are
+    far apart.
+    """
+    count = len(h)
+    h = np.concatenate((h, np.array([0.0, 0.0, 1.0, 1.0])))
+    j = np.concatenate((j, np.array([0.0, 1.0, 0.0, 1.0])))
+    mass = np.concatenate((np.ones(count), np.full(4, corner)))
+    mass = mass / float(mass.sum())
+    mean_h, mean_j = float(mass @ h), float(mass @ j)
     apart = (h - j) ** 2
     chance_each = h * h + j * j - 2.0 * (h * mean_j + j * mean_h) + 2.0 * mean_h * mean_j
-    observed, chance = float(np.mean(apart)), float(np.mean(chance_each))
+    observed, chance = float(mass @ apart), float(mass @ chance_each)
     influence = -(apart - observed) / chance + observed / chance**2 * (chance_each - chance)
-    return math.sqrt(float(influence @ influence) / (len(h) - 1) / len(h)) if len(h) > 1 else 1.0
+    return math.sqrt(float(mass @ (influence * influence)) / max(1, count - 1))
 
 
 def _interval(kappa: float, error: float, *, confidence: float) -> tuple[float, float]:
