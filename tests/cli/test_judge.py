@@ -52,11 +52,11 @@ def test_check_asks_the_judge_only_when_told_to_and_remembers(
     judged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["check"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "not measured yet; freehold check" in shown
     assert "JDG-002" in shown
     assert main(["check", "--ask-judge"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "kappa" in shown
     assert "n=10, 0.6 needed" in shown
     assert "tokens and" in shown
@@ -70,7 +70,7 @@ def test_a_climb_with_a_judge_shows_what_it_rests_on_and_gives_answers_to_score(
     judged: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["climb", "--display", "none"]) == 0
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "UNDECIDED" in shown
     assert "rests on" in shown
     assert main(["report", "--format", "to-score"]) == 0
