@@ -187,9 +187,23 @@ def _shots(result: RungResult) -> str:
     return found[1] if found else "0"
 
 
+def as_to_score(outcome: ClimbOutcome, store: Store) -> str:
+    """Return the answers of every measured rung as JSON lines for people to score, in random order."""
+    from freehold.ladder.judging import to_score
+    from freehold.ladder.recall import run_of
+
+    runs = {
+        result.rung: run
+        for result in findings.measured(outcome.climb)
+        if (run := run_of(store, result)) is not None
+    }
+    return to_score(runs, outcome.snapshot.test)
+
+
 FORMATS: Mapping[str, Exporter] = {
     "md": as_markdown,
     "csv": as_csv,
     "junit": as_junit,
     "lm-eval": as_lm_eval,
+    "to-score": as_to_score,
 }

@@ -111,6 +111,7 @@ VERBS: tuple[Verb, ...] = (
                 value="NAME",
                 choices=("this", *MACHINES),
             ),
+            Flag(("--ask-judge",), "ask models.judge about the answers that people scored"),
             Flag(("--where",), "print where each setting comes from"),
             Flag(
                 ("--explain",),
@@ -175,10 +176,10 @@ VERBS: tuple[Verb, ...] = (
             Flag(("--open",), "open the HTML report in the browser"),
             Flag(
                 ("--format",),
-                "print as html, md, json, csv, junit or lm-eval",
+                "print as html, md, json, csv, junit, lm-eval or to-score",
                 kind="choice",
                 value="FORMAT",
-                choices=("html", "md", "json", "csv", "junit", "lm-eval"),
+                choices=("html", "md", "json", "csv", "junit", "lm-eval", "to-score"),
             ),
         ),
         at_most=1,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from freehold.cli.contamination import look as contamination
 from freehold.cli.look_at_documents import documents
 from freehold.cli.look_at_endpoint import endpoint
+from freehold.cli.look_at_judge import judge
 from freehold.cli.look_at_resolution import resolution
 from freehold.cli.look_at_rights import personal, synthetic, terms
 from freehold.cli.look_at_rows import adequacy, labels, poisoning, texts
@@ -26,6 +27,7 @@ LOOKS: Mapping[str, Look] = {
     "contamination": contamination,
     "documents": documents,
     "endpoint": endpoint,
+    "judge": judge,
     "labels": labels,
     "personal": personal,
     "poisoning": poisoning,

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from freehold.cli.workplace import monotonic
-from freehold.core.measure import DocumentFigures, Estimate, Kept, Run
+from freehold.core.judging import JudgeFigures
+from freehold.core.measure import DocumentFigures, Estimate, HumanJudged, Kept, Run
 from freehold.core.record import digest_json
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import Task
@@ -66,6 +67,8 @@ class Measured:
     causes: Mapping[str, int]
     dollars_per_1k: float
     documents: DocumentFigures | None = None
+    rests_on: HumanJudged | None = None
+    judge: JudgeFigures | None = None
 
 
 def measure(
@@ -77,6 +80,7 @@ def measure(
     from freehold.evaluate.scorers import scorer
     from freehold.ladder.cost import total_cost
     from freehold.ladder.grounded import grounded
+    from freehold.ladder.judging import keep_figures, open_judge
     from freehold.ladder.rungs import RUNGS
     from freehold.ladder.spending import tokens_dollars_per_request
     from freehold.ladder.tools import Tools
@@ -84,7 +88,8 @@ def measure(
     from freehold.models.remote import Remote
 
     task, snapshot = subject.task, subject.snapshot
-    judge = scorer(task.metric, task.output, root=subject.root)
+    asked = open_judge(task, root=subject.root, store=store, models=models, snapshot=snapshot)
+    judge = scorer(task.metric, task.output, root=subject.root, judge=asked)
     tools = Tools(
         task=task,
         train=snapshot.train,
@@ -115,7 +120,7 @@ def measure(
     rng = np.random.default_rng(snapshot.seed)
     claim = Claim(bar=task.bar.quality, confidence=task.bar.confidence)
     examples = snapshot.test.examples
-    quality = evidence(run.results, examples, scorer=judge, claim=claim, rng=rng).quality
+    found = evidence(run.results, examples, scorer=judge, claim=claim, rng=rng)
     slices = diagnose.slices(
         run.results,
         examples,
@@ -134,8 +139,18 @@ def measure(
             run, answerer.model, prices=task.prices
         ),
     )
+    judged = None if asked is None else asked.figures()
+    if judged is not None:
+        keep_figures(store, task, judged)
     return Measured(
-        run, quality, slices, diagnose.causes(run.results), cost.dollars_per_1k, documents=figures
+        run,
+        found.quality,
+        slices,
+        causes=diagnose.causes(run.results),
+        dollars_per_1k=cost.dollars_per_1k,
+        documents=figures,
+        rests_on=found.rests_on,
+        judge=judged,
     )
 
 

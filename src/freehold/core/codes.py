@@ -2,7 +2,7 @@
 
 A code is a place (CFG task file, DAT data, DOC documents and their index, KPT suites of kept ability, MDL model,
 END endpoint, MAC machine, GPU accelerator, TRN training,
-USE usage, BAR bar, BUG Freehold itself) and a number.
+USE usage, BAR bar, JDG a judge, BUG Freehold itself) and a number.
 A number is never given to another meaning.
 """
 
@@ -36,6 +36,10 @@ CODES: Mapping[str, str] = {
     " able to send your key elsewhere.",
     "CFG-016": "The task names an endpoint that neither the user file nor `models.endpoints` describes.",
     "CFG-017": "The environment variable that holds the key of an endpoint is not set.",
+    "CFG-026": "Metric `judge` scores free text. Labels and JSON can be compared with what is wanted, which is"
+    " cheaper and has no opinion.",
+    "CFG-027": "Metric `judge` needs a model under `models.judge`, and a command that can ask it: climb, eval, train"
+    " and check.",
     "MAC-001": "The disk is full. Freehold writes beside and renames, so nothing that was finished is"
     " lost; make room and type the same command again.",
     "MAC-002": "A file in the state folder no longer matches its name or its form. Delete that one file"
@@ -323,6 +327,15 @@ CODES: Mapping[str, str] = {
     "USE-015": "An export was read back and is not byte for byte what the rung asks, so it was not given its name."
     " This is a fault of Freehold or of the disk; `--to messages` writes the plainest form.",
     "USE-016": "The split whose examples were asked for has no rows.",
+    "JDG-001": "No row of the file of people's scores can be used. A row has an input, the output that was scored,"
+    " and a score in [0, 1] or a grade.",
+    "JDG-002": "The judge is the model that it judges. Models prefer their own answers, so its scores flatter.",
+    "JDG-003": "The judge and a model that it judges have names of one family. Models of one family were often"
+    " trained on the same texts and share their taste; code knows no more than the names.",
+    "JDG-004": "Too few answers were scored by people to say whether the judge agrees with them. Its scores are"
+    " shown, and every verdict is UNDECIDED.",
+    "JDG-005": "Some rows of people's scores were left out, each with its reason; those without a score yet are"
+    " among them.",
     "BUG-001": "Freehold met something that it did not expect. The traceback and the versions are in the"
     " file that was named; nothing is sent anywhere, and what was finished is on disk.",
 }

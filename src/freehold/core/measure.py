@@ -7,10 +7,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
+from freehold.core.judging import JudgeFigures
 from freehold.core.outcome import Failed, Outcome, Scored
 from freehold.core.record import Record
 
-Method = Literal["wilson", "betting", "bootstrap", "score", "none"]
+Method = Literal["wilson", "betting", "bootstrap", "score", "none", "prediction_powered"]
 
 
 class Citation(Record):
@@ -112,6 +113,25 @@ class Estimate(Record):
         return self
 
 
+class HumanJudged(Record):
+    """What an estimate by a judge rests on.
+
+    `human` of the `judged` answers were scored by people too. `how`: `own` where these made it valid
+    whatever the judge is like, `elsewhere` where the judge is assumed to err as on other answers that
+    people scored, `shown` where nothing may be claimed. `judge_mean` is what the judge alone says,
+    `human_only` what people's scores alone say. `weight` is the trust in the judge that was measured, and
+    `worth` how many human scores would be as sure by themselves.
+    """
+
+    human: Annotated[int, Field(ge=0)]
+    judged: Annotated[int, Field(ge=0)]
+    how: Literal["own", "elsewhere", "shown"] = "shown"
+    judge_mean: float | None = None
+    human_only: Estimate | None = None
+    weight: float | None = None
+    worth: float | None = None
+
+
 class Difference(Record):
     """A paired difference of two rungs over the same `n` examples, with its interval.
 
@@ -123,7 +143,7 @@ class Difference(Record):
     high: float
     n: Annotated[int, Field(ge=0)]
     p_value: Annotated[float, Field(ge=0, le=1)]
-    test: Literal["mcnemar", "sign_flip", "betting"]
+    test: Literal["mcnemar", "sign_flip", "betting", "prediction_powered"]
     discordance: Annotated[float, Field(ge=0, le=1)] | None = None
 
     @property
@@ -333,6 +353,7 @@ class RungResult(Record):
     stability: Stability | None = None
     sweep: tuple[TriedVariant, ...] = ()
     prompt_gain: PromptGain | None = None
+    rests_on: HumanJudged | None = None
 
 
 class Audit(Record):
@@ -363,6 +384,7 @@ class Climb(Record):
     seconds: float = 0.0
     notes: tuple[str, ...] = ()
     slice_members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    judge: JudgeFigures | None = None
 
     def rung(self, name: str) -> RungResult:
         """Return the result of one rung.

@@ -63,6 +63,7 @@ MetricName: TypeAlias = Literal[
     "valid_json",
     "regex",
     "python",
+    "judge",
 ]
 PersonalKind: TypeAlias = Literal[
     "email",
@@ -296,15 +297,40 @@ class UserEndpoint(EndpointSpec):
     key: Annotated[str, Field(pattern=r"^env:[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
+class JudgeSpec(BaseModelSpec):
+    """A model that scores free text, for `metric: judge`; named as a base model is.
+
+    `rubric` is text or `file://prompts/rubric.md`. The judge gives one of `grades`, or with `criteria` one
+    for each of these names, and their mean counts; it sees the target as a reference where `shows_target`.
+    `calibrate_with` is a file of people's scores, with which the judge is measured: it decides no verdict
+    unless the lower bound of its kappa is `minimum_kappa`, over at least `minimum_scores` answers.
+    """
+
+    rubric: str | None = None
+    calibrate_with: str | None = None
+    grades: Annotated[int, Field(ge=2, le=10)] = 5
+    criteria: tuple[str, ...] = ()
+    shows_target: bool = True
+    minimum_kappa: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    minimum_scores: Annotated[int, Field(ge=10)] = 30
+
+    @property
+    def model(self) -> BaseModelSpec:
+        """What opens the judge's model."""
+        names = BaseModelSpec.model_fields
+        return BaseModelSpec.model_validate({name: getattr(self, name) for name in names})
+
+
 class ModelsSection(Record):
     """The models that a climb uses.
 
-    `endpoints` are servers by name. Those of the user file come before these, and only they have a key.
+    `judge` scores answers where `metric` is `judge`. `endpoints` are servers by name. Those of the user file come before these, and only they have a key.
     """
 
     base: BaseModelSpec = BaseModelSpec()
     embedder: str = "all-MiniLM-L6-v2"
     endpoints: dict[str, EndpointSpec] = Field(default_factory=dict)
+    judge: JudgeSpec | None = None
 
 
 class OutputSection(Record):

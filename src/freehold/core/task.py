@@ -12,6 +12,7 @@ from freehold.core.sections import (
     BaseModelSpec,
     BudgetSection,
     DiagnoseSection,
+    JudgeSpec,
     KeptSection,
     LadderSection,
     MetricSpec,
@@ -55,8 +56,9 @@ class Task(Record):
     """What is wanted, how an answer is scored, and what counts as good enough.
 
     `instruction` is the text of the system message, without the list of labels: rungs add that. The
-    digests name the content of `data.documents` and `data.preferences`, None where there are none. `access` are the
-    labels that every request holds, and `access_column` the column of an example with its own.
+    digests name the content of `data.documents`, `data.preferences` and people's scores, None where there
+    are none. `access` are the labels that every request holds, and `access_column` the column of an example
+    with its own. `judge` holds the text of its rubric.
     """
 
     name: str
@@ -78,6 +80,8 @@ class Task(Record):
     access: tuple[str, ...] = ()
     access_column: str | None = None
     diagnose: DiagnoseSection = DiagnoseSection()
+    judge: JudgeSpec | None = None
+    human_scores_digest: str | None = None
 
     @property
     def question_digest(self) -> str:

@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import JsonValue
 
-from freehold.core.measure import Answer, Difference, Estimate, Result, Run
+from freehold.core.measure import Answer, Difference, Estimate, HumanJudged, Result, Run
 from freehold.core.outcome import Scored
 from freehold.core.snapshot import Example
+from freehold.evaluate.judge import Judge
+from freehold.evaluate.judged import Assessed, ScoredAnswers, assess, judged_difference
 from freehold.evaluate.scorers import Scorer, as_text
 from freehold.evaluate.statistics import (
     SEQUENTIAL_SHARE,
@@ -48,13 +50,16 @@ class Evidence:
     `quality` is what is shown. `judged` is what a verdict uses: the same, or the estimate with every
     failure counted as wrong where more than 1 % failed. `p_value` is the one-sided p-value of
     "quality is below the bar", from `judged`. `last_share` is the share of the error that is left for
-    the test of all planned examples: below 1 where the rest was spent on stopping early.
+    the test of all planned examples: below 1 where the rest was spent on stopping early. Where a judge gave the scores, `rests_on`
+    says what the estimate rests on, and `withheld` why no verdict may follow from it, None where one may.
     """
 
     quality: Estimate
     judged: Estimate
     p_value: float
     last_share: float = 1.0
+    rests_on: HumanJudged | None = None
+    withheld: str | None = None
 
     @property
     def is_worst_case(self) -> bool:
@@ -89,7 +94,8 @@ def evidence(
     interval and p-value, in the order of the results. Macro-F1: the percentile bootstrap, with
     p = (1 + resamples below the bar) / (1 + resamples). In a race `raced_estimate` and
     `raced_p_value`, which stay true when they are looked at after every batch; macro-F1 is no mean and
-    has no such sequence, so that it may be judged only once all planned examples are there.
+    has no such sequence, so that it may be judged only once all planned examples are there. A judge's scores: what
+    people would give, see `freehold.evaluate.judged`.
 
     Args:
         results: of one run or of a slice of it, in split order.
@@ -113,6 +119,8 @@ def evidence_by_bar(
 
     The bar of `claim` itself is not used.
     """
+    if scorer.judge is not None:
+        return _by_judge(results, examples, judge=scorer.judge, confidence=claim.confidence)
     targets = {example.id: example.target for example in examples}
     scored = [result for result in results if isinstance(result.outcome, Scored)]
     failed = len(results) - len(scored)
@@ -156,8 +164,15 @@ def compare(
     Mean metrics: `paired_difference`, or `raced_difference` where the results decided when to stop. Macro-F1: the percentile bootstrap over examples, and the
     approximate randomisation test that swaps the two answers of an example (Yeh 2000, More accurate
     tests for the statistical significance of result differences, COLING), the sign-flip test of
-    aggregate metrics.
+    aggregate metrics. A judge's scores: the prediction-powered difference where people scored enough
+    answers of both, else the difference as the judge alone sees it.
     """
+    if scorer.judge is not None:
+        found = _difference_by_judge(
+            first, second, examples, judge=scorer.judge, confidence=confidence
+        )
+        if found is not None:
+            return found
     if scorer.aggregate == "mean" and raced:
         return raced_difference(first.scores, second.scores, confidence=confidence)
     if scorer.aggregate == "mean":
@@ -190,6 +205,95 @@ def compare(
         p_value=_swap_test(truth, guess, other, rng=rng) if count else 1.0,
         test="sign_flip",
     )
+
+
+def _by_judge(
+    results: Sequence[Result], examples: Sequence[Example], *, judge: Judge, confidence: float
+) -> Callable[[float], Evidence]:
+    """Return what a judge's scores and people's say together; failures count as in `evidence`."""
+    answers = _scored_answers(results, examples, judge=judge)
+    standing = judge.standing
+    count, total = len(answers.judge), len(results)
+
+    def assessed(bar: float) -> Assessed:
+        return assess(
+            answers,
+            elsewhere=(standing.human, standing.judge),
+            withheld=standing.withheld,
+            bar=bar,
+            confidence=confidence,
+        )
+
+    def found_at(bar: float) -> Evidence:
+        found = assessed(bar)
+        if count == total or found.quality.mean is None:
+            shown = found.quality.model_copy(update={"failed": total - count})
+            return Evidence(
+                shown, shown, found.p_value, rests_on=found.rests_on, withheld=found.withheld
+            )
+        return _with_failures(found, assessed, bar=bar, scored=count, total=total)
+
+    return found_at
+
+
+def _with_failures(
+    found: Assessed,
+    assessed: Callable[[float], Assessed],
+    *,
+    bar: float,
+    scored: int,
+    total: int,
+) -> Evidence:
+    """Return what a judge's scores say where some answers have none."""
+    share = scored / total
+    mean = found.quality.mean or 0.0
+    worst, best = mean * share, mean * share + 1.0 - share
+    quality = found.quality.model_copy(
+        update={"failed": total - scored, "worst": worst, "best": best}
+    )
+    judged, p_value = quality, found.p_value
+    if total - scored > FAILED_SHARE * total:
+        # With the failures at 0, the mean of all meets the bar where that of the scored meets bar / share.
+        judged = found.quality.model_copy(
+            update={
+                "mean": worst,
+                "low": found.quality.low * share,
+                "high": found.quality.high * share,
+                "n": total,
+                "worst": worst,
+                "best": worst,
+            }
+        )
+        p_value = assessed(min(1.0, bar / share)).p_value
+    return Evidence(quality, judged, p_value, rests_on=found.rests_on, withheld=found.withheld)
+
+
+def _scored_answers(
+    results: Sequence[Result], examples: Sequence[Example], *, judge: Judge
+) -> ScoredAnswers:
+    by_id = {example.id: example for example in examples}
+    given = [
+        (result.outcome.score, _people_gave(result, by_id[result.example_id], judge))
+        for result in results
+        if isinstance(result.outcome, Scored)
+    ]
+    return ScoredAnswers(tuple(one for one, _ in given), tuple(human for _, human in given))
+
+
+def _people_gave(result: Result, example: Example, judge: Judge) -> float | None:
+    return None if result.answer is None else judge.human_score(example, result.answer)
+
+
+def _difference_by_judge(
+    first: Run, second: Run, examples: Sequence[Example], *, judge: Judge, confidence: float
+) -> Difference | None:
+    shared = first.scores.keys() & second.scores.keys()
+    order = [result.example_id for result in first.results if result.example_id in shared]
+    sides: list[ScoredAnswers] = []
+    for run in (first, second):
+        by_id = {result.example_id: result for result in run.results}
+        sides.append(_scored_answers([by_id[name] for name in order], examples, judge=judge))
+    return judged_difference(*sides, confidence=confidence)
 
 
 def macro_f1(truth: _Codes, guess: _Codes) -> float:

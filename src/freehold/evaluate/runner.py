@@ -72,6 +72,7 @@ class _Progress:
     journal: Journal
     clock: Callable[[], float]
     results: dict[str, Result]
+    waiting: list[tuple[Example, Answer]] = field(default_factory=list[tuple[Example, Answer]])
     last: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -85,16 +86,26 @@ class _Progress:
         keeping are not counted.
         """
         if isinstance(answer, Failed):
-            result = Result(example_id=example.id, answer=None, outcome=answer)
-        else:
-            seconds = max(0.0, self.clock() - self.last)
-            timed = answer.model_copy(update={"seconds": seconds})
-            outcome = self.scorer.score(example, timed)
-            result = Result(example_id=example.id, answer=timed, outcome=outcome)
-        self.results[example.id] = result
+            self._keep(Result(example_id=example.id, answer=None, outcome=answer))
+            return
+        seconds = max(0.0, self.clock() - self.last)
+        self.waiting.append((example, answer.model_copy(update={"seconds": seconds})))
+        if len(self.waiting) >= self.scorer.together:
+            self.score_waiting()
+        self.last = self.clock()
+
+    def score_waiting(self) -> None:
+        """Score what was answered and not scored yet. Most scorers let nothing wait."""
+        waiting, self.waiting = self.waiting, []
+        examples, answers = [one for one, _ in waiting], [one for _, one in waiting]
+        for example, answer, outcome in zip(
+            examples, answers, self.scorer.score_all(examples, answers), strict=True
+        ):
+            self._keep(Result(example_id=example.id, answer=answer, outcome=outcome))
+
+    def _keep(self, result: Result) -> None:
+        self.results[result.example_id] = result
         self.journal.on_result(result)
-        if not isinstance(answer, Failed):
-            self.last = self.clock()
 
 
 def run_candidate(
@@ -160,6 +171,7 @@ def _answer_missing(examples: Sequence[Example], answerer: Answerer, progress: _
         progress.take(missing[position], answer)
 
     answerer.answer(missing, on_answer)
+    progress.score_waiting()
     for position, example in enumerate(missing):
         if position not in answered:
             silent = Failed(cause=Cause.ENGINE, message="the candidate gave no answer")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -21,6 +21,7 @@ from freehold.core.outcome import Cause, Failed, Outcome, Scored
 from freehold.core.sections import MetricName, MetricSpec
 from freehold.core.snapshot import Example
 from freehold.core.task import JsonOutput, LabelOutput, Output, TextOutput
+from freehold.evaluate.judge import Judge
 from freehold.evaluate.schema import Fits, schema_check
 from freehold.evaluate.similarity import (
     chrf,
@@ -32,6 +33,9 @@ from freehold.evaluate.similarity import (
 )
 from freehold.evaluate.unanswerable import is_unanswerable, says_unanswerable
 from freehold.evaluate.user_metric import load_metric
+
+JUDGED_TOGETHER = 32
+"""Answers that wait for a judge together; so many are lost where a run is killed."""
 
 Aggregate: TypeAlias = Literal["mean", "macro_f1"]
 Compare: TypeAlias = Callable[[Example, Answer], float | Failed]
@@ -56,6 +60,7 @@ class Scorer:
     score is 0 or 1. `aggregate` is `mean`, or `macro_f1`, where the number is no mean of scores.
     `fits` says whether a value has the form of the output: a wrong one of the right form is confused.
     `declared` is what is said where there is no answer: a wrong answer that says so has refused.
+    `judge` is the model that gives the scores, where one does; what may be claimed of them hangs on it.
     """
 
     name: MetricName
@@ -65,12 +70,37 @@ class Scorer:
     aggregate: Aggregate = "mean"
     fits: Fits = _fits_anything
     declared: str | None = None
+    judge: Judge | None = None
+
+    @property
+    def together(self) -> int:
+        """How many answers are best scored at once: a judge's engine can batch them."""
+        return 1 if self.judge is None else JUDGED_TOGETHER
+
+    def score_all(
+        self, examples: Sequence[Example], answers: Sequence[Answer]
+    ) -> tuple[Outcome, ...]:
+        """Return the scores of several answers, as `score` gives them."""
+        pairs = zip(examples, answers, strict=True)
+        if self.judge is None:
+            return tuple(self.score(example, answer) for example, answer in pairs)
+        readable = [pair for pair in pairs if pair[1].value is not None]
+        given = iter(self.judge.compare_all(*zip(*readable, strict=True)) if readable else ())
+        return tuple(
+            self._no_value(answer) if answer.value is None else self._outcome(answer, next(given))
+            for answer in answers
+        )
 
     def score(self, example: Example, answer: Answer) -> Outcome:
         """Return the score of `answer`, with a cause where it is wrong and code can tell why."""
         if answer.value is None:
-            return Scored(score=0.0, cause=_cause_of_no_value(answer))
-        score = self.compare(example, answer)
+            return self._no_value(answer)
+        return self._outcome(answer, self.compare(example, answer))
+
+    def _no_value(self, answer: Answer) -> Outcome:
+        return Scored(score=0.0, cause=_cause_of_no_value(answer))
+
+    def _outcome(self, answer: Answer, score: float | Failed) -> Outcome:
         if isinstance(score, Failed):
             return score
         return Scored(score=score, cause=None if score == 1.0 else self._cause(answer))
@@ -85,17 +115,20 @@ class Scorer:
         return Cause.REFUSED if says_unanswerable(answer.value, self.declared) else None
 
 
-def scorer(spec: MetricSpec, output: Output, *, root: Path) -> Scorer:
+def scorer(spec: MetricSpec, output: Output, *, root: Path, judge: Judge | None = None) -> Scorer:
     """Return the scorer that a task asks for.
 
     Args:
         spec: the `metric` section of the task.
         output: the form of the answers.
         root: the project's folder, where a metric of the user's own is looked for.
+        judge: the task's judge, for the metric `judge`; other metrics ask none.
 
     Raises:
         ConfigError: the metric lacks what it needs, or does not suit the output.
     """
+    if spec.primary == "judge":
+        return _judged(output, judge)
     made = SCORERS[spec.primary](spec, output, root)
     if isinstance(output, TextOutput) and output.unanswerable is not None:
         return _with_unanswerable(made, output.unanswerable)
@@ -235,6 +268,29 @@ def _python(spec: MetricSpec, output: Output, root: Path) -> Scorer:
     )
 
 
+def _judged(output: Output, judge: Judge | None) -> Scorer:
+    """What a judge gives by its rubric."""
+    if output.kind != "text":
+        raise ConfigError(
+            "CFG-026",
+            f"metric `judge` scores free text, and the output is {output.kind}",
+            help="metric: exact_match compares labels, metric: json_fields objects",
+        )
+    if judge is None:
+        raise ConfigError(
+            "CFG-027",
+            "metric `judge` needs `models.judge`, and a command that can ask it",
+            help="models: {judge: {id: MODEL, rubric: 'file://prompts/rubric.md',"
+            " calibrate_with: data/human_scores.jsonl}}",
+        )
+    return Scorer(name="judge", output=output, compare=judge.compare, is_binary=False, judge=judge)
+
+
+def _judge_alone(_spec: MetricSpec, output: Output, _root: Path) -> Scorer:
+    """A judge by a rubric; without one to ask it is an error."""
+    return _judged(output, None)
+
+
 def _needs_labels(name: str, output: Output) -> None:
     if not isinstance(output, LabelOutput):
         raise ConfigError(
@@ -265,4 +321,5 @@ SCORERS: Mapping[MetricName, Callable[[MetricSpec, Output, Path], Scorer]] = {
     "valid_json": _valid_json,
     "regex": _regex,
     "python": _python,
+    "judge": _judge_alone,
 }

@@ -15,6 +15,7 @@ import numpy as np
 from freehold import __version__
 from freehold.core.candidate import Candidate
 from freehold.core.errors import FreeholdError
+from freehold.core.judging import JudgeFigures
 from freehold.core.measure import (
     Audit,
     Climb,
@@ -47,6 +48,7 @@ from freehold.ladder.events import (
     ignore,
 )
 from freehold.ladder.grounded import grounded
+from freehold.ladder.judging import keep_figures, open_judge
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.resolution import racing_line, resolution_line
 from freehold.ladder.rung import Answerer, Rung, SkippedError
@@ -151,7 +153,10 @@ class _Climbing:
         self.store, self.clock = around.store, around.clock
         self.on_event, self.options = around.on_event, around.options
         self.rung_now: str = ""
-        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root)
+        self.judge = open_judge(
+            task, root=prepared.root, store=around.store, models=around.models, snapshot=snapshot
+        )
+        self.scorer: Scorer = scorer(task.metric, task.output, root=prepared.root, judge=self.judge)
         self.suites = open_suites(task.kept, root=prepared.root)
         self.tools = Tools(
             task=task,
@@ -308,6 +313,7 @@ class _Climbing:
             stability=stability,
             sweep=chosen.sweep,
             prompt_gain=chosen.prompt_gain,
+            rests_on=found.rests_on,
         )
         self.store.put(run)
         self.measured[rung.name] = Measured(result, run, found, built)
@@ -332,7 +338,7 @@ class _Climbing:
             bar=self.task.bar,
             planned=planned,
             rungs=self.rungs_in_race,
-            is_mean=self.scorer.aggregate == "mean",
+            is_mean=self.scorer.aggregate == "mean" and self.scorer.judge is None,
         )
 
         def on_look(run: Run) -> str | None:
@@ -541,6 +547,7 @@ class _Climbing:
             slice_members={
                 name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
             },
+            judge=self._judge_figures(),
         )
 
     def _endpoint_notes(self) -> tuple[str, ...]:
@@ -548,6 +555,13 @@ class _Climbing:
         endpoints = self.tools.models.endpoints
         spent = spending_note(endpoints.spending(), self.task.budget)
         return (*endpoints.notes(), *((spent,) if spent else ()))
+
+    def _judge_figures(self) -> JudgeFigures | None:
+        if self.judge is None:
+            return None
+        figures = self.judge.figures()
+        keep_figures(self.store, self.task, figures)
+        return figures
 
     def _recommend(self, results: Sequence[RungResult]) -> decide.Recommendation:
         return decide.recommend(

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.measure import Estimate, Kept, Verdict
+from freehold.core.measure import Estimate, HumanJudged, Kept, Verdict
 from freehold.core.sections import Bar
 from freehold.evaluate.estimates import Evidence
 from freehold.evaluate.probes import kept_p_value
@@ -132,7 +132,10 @@ def _judge_one(contender: Contender, bar: Bar, *, count: int, step: float | None
         return Judgement(Verdict.PASS)
     # Where kept ability is the weak part, further test examples would not settle it.
     weak = _quality_p(contender) > step
-    further = _need_more_together(contender.evidence, bar, step=step) if weak else None
+    by_judge = contender.evidence.rests_on is not None
+    further = None
+    if weak and not by_judge:
+        further = _need_more_together(contender.evidence, bar, step=step)
     together = f"{count} rungs judged together"
     alone = "the exact test asks for more than the printed interval"
     return Judgement(Verdict.UNDECIDED, together if count > 1 else alone, further)
@@ -165,19 +168,45 @@ def _need_more_together(found: Evidence, bar: Bar, *, step: float) -> int | None
 
 def _judge_quality(found: Evidence, bar: Bar) -> Judgement:
     judged = found.judged
+    if found.withheld is not None:
+        return Judgement(Verdict.UNDECIDED, found.withheld)
     reason = f"{found.quality.failed} failed, counted as wrong" if found.is_worst_case else None
     if judged.n == 0:
         return Judgement(Verdict.UNDECIDED, "nothing was scored")
+    if found.rests_on is not None and found.rests_on.how == "elsewhere":
+        # What is known of the judge from other answers is an assumption here, and no evidence.
+        return Judgement(Verdict.UNDECIDED, _more_people(judged, found.rests_on, bar))
     if judged.low >= bar.quality:
         return _HOLDS
     if judged.high < bar.quality:
         return Judgement(Verdict.FAIL, reason)
     confidence = 1.0 - (1.0 - bar.confidence) * found.last_share
     further = need_more(judged, bar.quality, confidence=confidence)
+    if found.rests_on is not None:
+        return Judgement(Verdict.UNDECIDED, _more_people(judged, found.rests_on, bar))
     if further is None:
         close = "too close to the bar for any practical number of examples"
         reason = f"{reason}; {close}" if reason else close
     return Judgement(Verdict.UNDECIDED, reason, further)
+
+
+def _more_people(judged: Estimate, rests_on: HumanJudged, bar: Bar) -> str:
+    """Say how many human scores of this rung's own answers would settle what a judge leaves open.
+
+    The width of the interval is people's: it shrinks with the square root of their number.
+    """
+    if rests_on.how == "elsewhere":
+        return "score some of its answers: the judge is known from other answers only"
+    people = judged.model_copy(update={"n": rests_on.human})
+    further = need_more(people, bar.quality, confidence=bar.confidence)
+    left = rests_on.judged - rests_on.human
+    if further is None:
+        return "too close to the bar for any practical number of human scores"
+    if further > left:
+        return (
+            f"≈ {numbers.count(further)} more human scores, {numbers.count(left)} answers are left"
+        )
+    return f"≈ {numbers.count(further)} more human scores"
 
 
 def _judge_kept(kept: Kept | None, bar: Bar) -> Judgement:

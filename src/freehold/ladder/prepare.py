@@ -12,7 +12,7 @@ from freehold import __version__
 from freehold.core.errors import ConfigError, DataError, Problem, Where
 from freehold.core.preference import Preference
 from freehold.core.record import Record, digest_json
-from freehold.core.sections import Columns, DataSection, MetricSpec, OutputSection
+from freehold.core.sections import Columns, DataSection, JudgeSpec, MetricSpec, OutputSection
 from freehold.core.snapshot import Snapshot
 from freehold.core.task import JsonOutput, LabelOutput, Output, Task, TextOutput
 from freehold.core.taskfile import TaskFile
@@ -33,6 +33,7 @@ from freehold.data.sources import within_caps
 from freehold.data.synthesis.admission import left_out, share_of
 from freehold.data.terms import with_terms
 from freehold.evaluate.schema import schema_check
+from freehold.ladder.judging import every_example, human_scores, judge_problems
 
 FILE_PREFIX = "file://"
 VERSIONED = ("torch", "transformers", "peft", "sentence-transformers", "scikit-learn", "llguidance")
@@ -117,8 +118,11 @@ def prepare(
             "preferences_digest": _digest("preferences", preferred.preferences),
         }
     )
+    scored = human_scores(task, root=root, examples=every_example(snapshot))
+    task = task.model_copy(update={"human_scores_digest": _digest("human scores", scored.scores)})
     problems = (
         *inspect(snapshot, bar_quality=task.bar.quality),
+        *judge_problems(task, scored),
         *_left_out(preferred, section.preferences),
         *left_out(snapshot),
         *collection.problems,
@@ -259,6 +263,7 @@ def _task(task_file: TaskFile, detected: Detected, root: Path) -> Task:
         document_column=task_file.data.document_column,
         access=task_file.data.access,
         access_column=task_file.data.access_column,
+        judge=_judge(task_file.models.judge, root),
     )
 
 
@@ -302,8 +307,18 @@ def _metric(output: Output, detected: Detected) -> MetricSpec:
 
 
 def _instruction(written: str | None, detected: Detected, root: Path) -> str:
-    if written is None:
-        return detected.instruction
+    return detected.instruction if written is None else _text_of("instruction", written, root)
+
+
+def _judge(spec: JudgeSpec | None, root: Path) -> JudgeSpec | None:
+    """Return the judge with the text of its rubric, so that a stored task says what was judged by."""
+    if spec is None or spec.rubric is None:
+        return spec
+    return spec.model_copy(update={"rubric": _text_of("rubric", spec.rubric, root)})
+
+
+def _text_of(name: str, written: str, root: Path) -> str:
+    """Return a text of the task file, or of the file that it names with file://."""
     if not written.startswith(FILE_PREFIX):
         return written
     path = root / written.removeprefix(FILE_PREFIX)
@@ -312,8 +327,8 @@ def _instruction(written: str | None, detected: Detected, root: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             "CFG-006",
-            f"`instruction` names {written}, which cannot be read: {error}",
-            help=f"write the instruction into {path.name}, or straight into task.yaml",
+            f"`{name}` names {written}, which cannot be read: {error}",
+            help=f"write the {name} into {path.name}, or straight into task.yaml",
         ) from error
 
 

@@ -31,6 +31,7 @@ from freehold.evaluate.scorers import scorer
 from freehold.ladder.chain import Chain, Stage, lost_ids
 from freehold.ladder.domains import Domain, Lineage, lineage_files, new_domain, read_lineage
 from freehold.ladder.events import Progress
+from freehold.ladder.judging import open_judge
 from freehold.ladder.prepare import Prepared
 from freehold.ladder.rung import Built, DevScores, Rung, SkippedError, Variant
 from freehold.ladder.rungs import RUNGS
@@ -223,6 +224,16 @@ class _Training:
         if order.after is not None:
             self.lineage, self.past = read_lineage(order.after)
         self.suites = open_suites(self.task.kept, root=self.prepared.root)
+        judge = open_judge(
+            self.task,
+            root=self.prepared.root,
+            store=self.store,
+            models=world.models,
+            snapshot=self.snapshot,
+        )
+        self.scorer = scorer(
+            self.task.metric, self.task.output, root=self.prepared.root, judge=judge
+        )
         self.tools = Tools(
             task=self.task,
             train=self.snapshot.train,
@@ -235,7 +246,7 @@ class _Training:
             should_stop=world.should_stop,
             resembles_held_out=_held_out(self.snapshot, self.past, suites=self.suites).resembles,
             preferences=self.prepared.preferences,
-            scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
+            scorer=self.scorer,
         )
         self.chain = Chain(
             store=self.store,
@@ -377,7 +388,7 @@ class _Training:
 
         shop = Workshop(
             tools=replace(tools, built=built_before),
-            scorer=scorer(self.task.metric, self.task.output, root=self.prepared.root),
+            scorer=self.scorer,
             dev=self.snapshot.dev,
             confidence=self.task.bar.confidence,
             suites=self.suites,

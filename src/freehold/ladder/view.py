@@ -8,9 +8,10 @@ from freehold.core.candidate import Candidate
 from freehold.core.errors import ConfigError
 from freehold.core.measure import Run, RungResult
 from freehold.evaluate.diagnose import with_unstable
-from freehold.evaluate.scorers import scorer
+from freehold.evaluate.scorers import Scorer, scorer
 from freehold.ladder.asked import asked_of, loaded_rungs
 from freehold.ladder.climb import ClimbOutcome
+from freehold.ladder.judging import open_judge
 from freehold.ladder.tools import Models
 from freehold.ladder.tuning import RESULT
 from freehold.ladder.what_if import what_if_table
@@ -50,7 +51,9 @@ def report_view(
     ).model_copy(
         update={
             "settings": settings,
-            "what_if": None if settings else _table(outcome, runs, root),
+            "what_if": None
+            if settings
+            else _table(outcome, runs, scorer_of(outcome, store=store, models=models, root=root)),
         }
     )
 
@@ -70,13 +73,22 @@ def _told(run: Run, result: RungResult) -> Run:
     return run.model_copy(update={"results": with_unstable(run.results, unstable)})
 
 
-def _table(outcome: ClimbOutcome, runs: dict[str, Run], root: Path) -> WhatIfTable | None:
-    """Return what the sliders need; None where the user's own metric is no longer there."""
+def scorer_of(outcome: ClimbOutcome, *, store: Store, models: Models, root: Path) -> Scorer | None:
+    """Return the scorer of a climb's task; None where the user's own metric is no longer there.
+
+    A judge asks no model before it has to score something new.
+    """
+    task = outcome.task
+    judge = open_judge(task, root=root, store=store, models=models, snapshot=outcome.snapshot)
     try:
-        judge = scorer(outcome.task.metric, outcome.task.output, root=root)
+        return scorer(task.metric, task.output, root=root, judge=judge)
     except ConfigError:
         return None
-    return what_if_table(outcome, runs=runs, scorer=judge)
+
+
+def _table(outcome: ClimbOutcome, runs: dict[str, Run], score: Scorer | None) -> WhatIfTable | None:
+    """Return what the sliders need; None where nothing can be judged again."""
+    return None if score is None else what_if_table(outcome, runs=runs, scorer=score)
 
 
 def exact_prompts(

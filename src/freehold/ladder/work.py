@@ -546,7 +546,8 @@ class Workshop:
 
     def _run_key(self, candidate: Candidate, split: HeldOutSplit) -> str:
         metric = self.tools.task.metric.to_json()
-        return self._key("run", [candidate.digest, split.digest, metric])
+        judge = [] if self.scorer.judge is None else [self.scorer.judge.digest]
+        return self._key("run", [candidate.digest, split.digest, metric, *judge])
 
     def _key(self, kind: str, parts: list[JsonValue]) -> str:
         return digest_json(kind, [__version__, *parts])

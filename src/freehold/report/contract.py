@@ -40,6 +40,7 @@ def climb_json(
         "audit": _audit(climb),
         "report": report_path,
         "test_examples": _test_examples(climb),
+        **({} if climb.judge is None else {"judge": climb.judge.to_json()}),
     }
 
 
@@ -87,6 +88,7 @@ def _rung(result: RungResult, bar: Bar) -> dict[str, JsonValue]:
         ],
         "planned": result.planned,
         "stopped_because": result.stopped_because,
+        **({} if result.rests_on is None else {"rests_on": result.rests_on.to_json()}),
     }
 
 
@@ -208,8 +210,9 @@ _RUNG: JsonValue = {
             },
             "planned": {"type": ["integer", "null"], "minimum": 0},
             "stopped_because": _TEXT_OR_NULL,
+            "rests_on": {"type": "object"},
         },
-        optional=("documents",),
+        optional=("documents", "rests_on"),
     ),
     "oneOf": [
         {
@@ -270,7 +273,8 @@ CLIMB_SCHEMA: Mapping[str, JsonValue] = {
                 "additionalProperties": _object({"was": True, "now": True}),
             },
             "test_examples": _object({"evaluated": _COUNT, "planned": _COUNT}),
+            "judge": {"type": "object"},
         },
-        optional=("what_if",),
+        optional=("what_if", "judge"),
     ),
 }

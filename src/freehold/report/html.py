@@ -17,6 +17,7 @@ from freehold.report.documents import figures_table
 from freehold.report.examples import SMALLER, Limits, examples_part, prompts_part
 from freehold.report.forest import forest
 from freehold.report.intervals import MOST_SLICES, differences, kept_families, slices
+from freehold.report.judge import judge_facts, rests_text
 from freehold.report.markup import Markup, element, join, shorten
 from freehold.report.page import Section, contents, figure, page, pairs, paragraph, table
 from freehold.report.scatter import scatter
@@ -447,6 +448,13 @@ def _made(view: ReportView) -> Markup:
         ("task digest", element("code", {}, climb.task_digest)),
     ]
     facts += [("note", note) for note in climb.notes]
+    if climb.judge is not None:
+        facts += [*judge_facts(climb.judge)]
+    facts += [
+        (f"{r.rung} rests on", rests_text(r.rests_on))
+        for r in climb.rungs
+        if r.rests_on is not None
+    ]
     rows = [
         (
             r.rung,

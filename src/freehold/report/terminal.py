@@ -15,6 +15,7 @@ from freehold.core.sections import Bar
 from freehold.core.task import Task
 from freehold.report import findings, numbers
 from freehold.report.documents import figures_text
+from freehold.report.judge import judge_facts, rests_text
 from freehold.report.lines import (
     Line,
     Look,
@@ -276,16 +277,27 @@ def _recommendation(climb: Climb, look: Look) -> list[Line]:
     return lines
 
 
-def _details(climb: Climb, look: Look) -> list[Line]:
+def _gains(climb: Climb, look: Look) -> list[Line]:
+    """Say what searching for prompts came to."""
     lines: list[Line] = []
     for searched in climb.rungs:
         if searched.prompt_gain is not None:
             text = clean(gain_words(searched.prompt_gain))
             lines.extend(labelled(clean(searched.rung), text, look=look))
+    return lines
+
+
+def _details(climb: Climb, look: Look) -> list[Line]:
+    lines = _gains(climb, look)
     audit = findings.audit_text(climb)
     if audit:
         lines.extend(labelled("audit", audit, look=look))
     result = findings.subject(climb)
+    if climb.judge is not None:
+        for label, text in judge_facts(climb.judge):
+            lines.extend(labelled(label, clean(text), look=look))
+    if result is not None and result.rests_on is not None:
+        lines.extend(labelled("rests on", rests_text(result.rests_on), look=look))
     if result is None:
         return lines
     owner = "" if climb.recommended else f"of {clean(result.rung)}: "

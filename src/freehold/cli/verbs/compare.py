@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import JsonValue
 
 from freehold.cli.session import Session
+from freehold.cli.workplace import open_models
 from freehold.core.errors import UsageError
 from freehold.core.measure import Result, Run, RungResult
 from freehold.core.outcome import Scored
@@ -49,6 +50,7 @@ def compare_climbs(
     """
     from freehold.evaluate.estimates import compare
     from freehold.evaluate.scorers import scorer
+    from freehold.ladder.judging import open_judge
     from freehold.ladder.recall import run_of
 
     chosen = findings.subject(after.climb)
@@ -72,12 +74,16 @@ def compare_climbs(
     renamed = _renamed(second, after, before)
     ids = {example.id for example in examples}
     ours, theirs = _only(first, ids), _only(renamed, ids)
-    judge = scorer(after.task.metric, after.task.output, root=session.project)
+    with open_models(session) as models:  # a judge is not asked: what people said is enough
+        judge = open_judge(
+            after.task, root=session.project, store=store, models=models, snapshot=after.snapshot
+        )
+    score = scorer(after.task.metric, after.task.output, root=session.project, judge=judge)
     difference = compare(
         ours,
         theirs,
         examples,
-        scorer=judge,
+        scorer=score,
         confidence=after.task.bar.confidence,
         rng=np.random.default_rng(after.snapshot.seed),
     )
@@ -91,7 +97,7 @@ def compare_climbs(
         difference=difference,
         fixed=fixed,
         broken=broken,
-        worst_slice=_worst_slice(ours, theirs, after=after, scorer=judge),
+        worst_slice=_worst_slice(ours, theirs, after=after, scorer=score),
         following=f"freehold report {after.climb_id} --open",
     )
 

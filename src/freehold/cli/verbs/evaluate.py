@@ -23,6 +23,7 @@ from freehold.core.sections import BaseModelSpec
 from freehold.ladder.events import ClimbEvent, ClimbStarted, Progress, RungProgress, RungStarted
 from freehold.report import findings, numbers
 from freehold.report.documents import figures_json, figures_text
+from freehold.report.judge import judge_facts, rests_text
 from freehold.report.lines import Line, Span, labelled, line, render
 from freehold.report.live import paused
 
@@ -236,6 +237,8 @@ def eval_json(name: str, subject: Subject, measured: Measured) -> dict[str, Json
         "causes": dict(measured.causes),
         "report": None,
         **({"documents": figures_json(measured.documents)} if measured.documents else {}),
+        **({} if measured.judge is None else {"judge": measured.judge.to_json()}),
+        **({} if measured.rests_on is None else {"rests_on": measured.rests_on.to_json()}),
     }
 
 
@@ -269,6 +272,11 @@ def _drawing(session: Session, name: str, *, subject: Subject, measured: Measure
     }
     for label, text in facts.items():
         if text:
+            lines.extend(labelled(label, text, look=look))
+    if measured.rests_on is not None:
+        lines.extend(labelled("rests on", rests_text(measured.rests_on), look=look))
+    if measured.judge is not None:
+        for label, text in judge_facts(measured.judge):
             lines.extend(labelled(label, text, look=look))
     for slice_name, value in measured.slices.items():
         lines.extend(labelled("slice", findings.slice_text(slice_name, value), look=look))

@@ -46,14 +46,18 @@ def show_what_if(session: Session, outcome: ClimbOutcome, *, store: Store) -> in
 
 def _found(session: Session, outcome: ClimbOutcome, store: Store) -> WhatIf:
     from freehold.evaluate.scorers import scorer
+    from freehold.ladder.judging import open_judge
     from freehold.ladder.view import runs_of_climb
     from freehold.ladder.what_if import what_if
 
     settings: dict[str, JsonValue] = {}
     for setting in settings_given(session.invocation.texts("set")):
         settings.update(flat(setting.value, setting.key))
-    judge = scorer(outcome.task.metric, outcome.task.output, root=session.project)
-    return what_if(outcome, settings, runs=runs_of_climb(outcome, store), scorer=judge)
+    task, root = outcome.task, session.project
+    with open_models(session) as models:  # a judge is not asked: its scores are in the runs
+        judge = open_judge(task, root=root, store=store, models=models, snapshot=outcome.snapshot)
+        score = scorer(task.metric, task.output, root=root, judge=judge)
+        return what_if(outcome, settings, runs=runs_of_climb(outcome, store), scorer=score)
 
 
 def _draw(session: Session, found: WhatIf, written: Written | None) -> None:
