@@ -24,7 +24,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_verbs_are_offered_first(tmp_path: Path) -> None:
-    expected = ("init", "check", "climb", "report", "eval", "train", "data")
+    expected = ("init", "check", "climb", "report", "eval", "export", "train", "data")
     assert candidates([""], tmp_path) == expected
     assert candidates(["c"], tmp_path) == ("check", "climb")
     assert candidates(["train", ""], tmp_path) == ("lora", "prefer", "distil", "full", "scratch")

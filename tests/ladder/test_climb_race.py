@@ -38,7 +38,8 @@ def task(
         "task: colours\n"
         f"data: {{examples: colours.jsonl, split: {{test: {TEST}, dev: 20, audit: 20}}}}\n"
         "bar: {quality: 0.8}\n"
-        f"ladder: {{rungs: [{rungs}], stop: {stop}, structured: {{k: [0]}}}}\n{more}"
+        f"ladder: {{rungs: [{rungs}], stop: {stop}, structured: {{k: [0]}}}}\n"
+        f"diagnose: {{unstable: 0}}\n{more}"
     )
     return prepare(parse_task_file(text), root=root)
 

@@ -26,6 +26,7 @@ _QUALITY: JsonValue = {
             "high": _SHARE,
             "n": _COUNT,
             "failed": _COUNT,
+            "method": _TEXT,
         }
     )
 }

@@ -73,14 +73,17 @@ def load_snapshot(store: Store, name: str) -> tuple[Handle, Snapshot]:
 
 
 @contextmanager
-def open_models(session: Session) -> Generator[Models]:
-    """Open the place that opens models, and let go of them afterwards."""
+def open_models(session: Session, *, reads_task: bool = True) -> Generator[Models]:
+    """Open the place that opens models, and let go of them afterwards.
+
+    `reads_task` False: task.yaml, which may be about to be written anew, names no endpoint.
+    """
     from freehold.ladder.tools import Models
     from freehold.models.endpoint_memory import FILE as ENDPOINT_MEMORY
     from freehold.models.endpoints import Endpoints
 
     endpoints = Endpoints(
-        session.endpoints(),
+        session.endpoints() if reads_task else {},
         file=session.project / STATE_FOLDER / ENDPOINT_MEMORY,
         secret=secret,
     )

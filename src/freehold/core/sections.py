@@ -309,7 +309,8 @@ class JudgeSpec(BaseModelSpec):
     rubric: str | None = None
     calibrate_with: str | None = None
     grades: Annotated[int, Field(ge=2, le=10)] = 5
-    criteria: tuple[str, ...] = ()
+    # A record that looks at itself before it is validated reads JSON as Python does, where a list is no tuple.
+    criteria: Annotated[tuple[str, ...], Field(strict=False)] = ()
     shows_target: bool = True
     minimum_kappa: Annotated[float, Field(ge=0, lt=1)] = 0.6
     minimum_scores: Annotated[int, Field(ge=10)] = 30

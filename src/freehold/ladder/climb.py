@@ -50,7 +50,7 @@ from freehold.ladder.events import (
 from freehold.ladder.grounded import grounded
 from freehold.ladder.judging import keep_figures, open_judge
 from freehold.ladder.prepare import Prepared
-from freehold.ladder.resolution import racing_line, resolution_line
+from freehold.ladder.resolution import resolution_lines
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
 from freehold.ladder.spending import spending_note, tokens_dollars_per_request
@@ -520,18 +520,14 @@ class _Climbing:
             if not audit.agrees:
                 advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
         self._count_look("test", self.snapshot.test.digest)
-        measured = [result for result in final if result.state == "measured"]
-        said = (
-            resolution_line(measured, subject=advice.rung, bar=self.task.bar),
-            racing_line(final),
-        )
+        said = resolution_lines(final, subject=advice.rung, bar=self.task.bar)
         return Climb(
             task=self.task.name,
             task_digest=self.task.digest,
             snapshot_digest=self.snapshot.digest,
             rungs=final,
             recommended=advice.rung,
-            why=(*advice.why, *(line for line in said if line)),
+            why=(*advice.why, *said),
             audit=audit,
             looks={
                 "test": self._looks("test", self.snapshot.test.digest),

@@ -13,6 +13,15 @@ from freehold.evaluate.statistics import (
 from freehold.report import numbers
 
 
+def resolution_lines(
+    results: Sequence[RungResult], *, subject: str | None, bar: Bar
+) -> tuple[str, ...]:
+    """Return the lines below of all rungs of a climb, those that say something."""
+    measured = [result for result in results if result.state == "measured"]
+    said = (resolution_line(measured, subject=subject, bar=bar), racing_line(results))
+    return tuple(line for line in said if line)
+
+
 def resolution_line(results: Sequence[RungResult], *, subject: str | None, bar: Bar) -> str:
     """Return the smallest differences that the test examples show, or `` where nothing was measured.
 

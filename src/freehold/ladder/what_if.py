@@ -22,6 +22,7 @@ from freehold.evaluate.scorers import Scorer
 from freehold.ladder import decide, race
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.cost import cheapest_by_volume, priced_again
+from freehold.ladder.resolution import resolution_lines
 from freehold.report import numbers
 from freehold.report.what_if_view import AUDIT_AGREES, AUDIT_DISAGREES, LETTERS, WhatIfTable
 from freehold.report.what_if_view import CheapestRange as ShownRange
@@ -140,7 +141,7 @@ def what_if(
             "rungs": rungs,
             "recommended": advice.rung,
             "audit": audit if is_audited else None,
-            "why": _why(found, advice, is_audited=is_audited),
+            "why": _why(found, rungs, advice, is_audited=is_audited),
         }
     )
     return replace(found, outcome=replace(found.outcome, climb=climb))
@@ -388,13 +389,20 @@ def _contradicted(advice: decide.Recommendation, audit: Audit | None) -> str | N
     return None
 
 
-def _why(found: WhatIf, advice: decide.Recommendation, *, is_audited: bool) -> tuple[str, ...]:
+def _why(
+    found: WhatIf,
+    rungs: Sequence[RungResult],
+    advice: decide.Recommendation,
+    *,
+    is_audited: bool,
+) -> tuple[str, ...]:
     before = found.outcome.climb
     changes = ", ".join(str(change) for change in found.changes) or "nothing is changed"
     others = before.recommended is not None and before.recommended != advice.rung
     instead = f"; {found.outcome.climb_id} itself recommends {before.recommended}" if others else ""
     lines = [f"what if: {changes}; judged again from what was measured{instead}"]
     first, *rest = advice.why
+    resolves = resolution_lines(rungs, subject=advice.rung, bar=found.outcome.task.bar)
     if advice.rung is not None and not is_audited:
         lines.append(
             f"audit: {advice.rung} was not scored on the audit rows; {found.climb_command} does that"
@@ -402,7 +410,7 @@ def _why(found: WhatIf, advice: decide.Recommendation, *, is_audited: bool) -> t
     left_out = [r.rung for r in before.rungs if r.state == "skipped" and _was_stopped(r)]
     if left_out:
         lines.append(f"unmeasured: {', '.join(left_out)}; {found.climb_command} goes on to them")
-    return (first, *rest, *lines)
+    return (first, *rest, *resolves, *lines)
 
 
 def _was_stopped(result: RungResult) -> bool:

@@ -249,6 +249,7 @@ def _quality(value: Estimate) -> dict[str, JsonValue]:
         "high": value.high,
         "n": value.n,
         "failed": value.failed,
+        "method": value.method,
     }
 
 

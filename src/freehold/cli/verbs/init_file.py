@@ -53,7 +53,7 @@ def write_task(session: Session, data: str) -> int:
         Written(task.name, task.instruction, data, task.base.id, task.metric.primary, task.bar)
     )
     parse_task_file(text)
-    with open_models(session) as models:
+    with open_models(session, reads_task=False) as models:
         lengths, base_digest = _measure(prepared, models)
     _show(session, prepared, lengths=lengths, data=data)
     if session.invocation.has("dry-run"):
