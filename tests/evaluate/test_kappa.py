@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import cohen_kappa_score
-from statsmodels.stats.inter_rater import cohens_kappa, to_table
+from numpy.typing import NDArray
 
 from freehold.core.judging import JudgeAgreement
 from freehold.evaluate.kappa import further_scores, judge_agreement, on_grades
 
 GRADES = st.integers(0, 4)
+
+# These two packages have no types.
+metrics: Any = import_module("sklearn.metrics")
+inter_rater: Any = import_module("statsmodels.stats.inter_rater")
 
 
 @settings(max_examples=60, deadline=None)
@@ -21,7 +27,7 @@ def test_kappa_is_that_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     if found.kappa is None:
         assert len({*human, *judge}) == 1
         return
-    wanted = cohen_kappa_score(human, judge, labels=[0, 1, 2, 3, 4], weights="quadratic")
+    wanted = metrics.cohen_kappa_score(human, judge, labels=[0, 1, 2, 3, 4], weights="quadratic")
     assert found.kappa == pytest.approx(float(wanted), abs=1e-9)
     assert -1.0 <= found.low <= found.kappa <= found.high <= 1.0
 
@@ -30,8 +36,8 @@ def test_for_two_grades_it_is_plain_kappa_and_its_error_that_of_statsmodels() ->
     human = [1.0] * 60 + [0.0] * 40
     judge = [1.0] * 50 + [0.0] * 10 + [1.0] * 8 + [0.0] * 32
     found = judge_agreement(human, judge, grades=2)
-    table = to_table(np.array([human, judge]).T)[0]
-    peer = cohens_kappa(table)
+    table = inter_rater.to_table(np.array([human, judge]).T)[0]
+    peer = inter_rater.cohens_kappa(table)
     assert found.kappa == pytest.approx(float(peer.kappa))
     # The interval is on the scale of atanh; there its half-width is 1.96 standard errors.
     reach = (np.arctanh(found.high) - np.arctanh(found.low)) / 2
@@ -71,16 +77,20 @@ def test_further_scores_bring_the_lower_bound_to_what_is_needed() -> None:
     assert further_scores(found, 0.9) is None
 
 
+def scores(right: NDArray[np.bool_]) -> list[float]:
+    return [float(one) for one in right]
+
+
 def test_the_lower_bound_is_rarely_above_the_truth() -> None:
     rng = np.random.default_rng(2)
     big = rng.random(200_000) < 0.7
     says = np.where(rng.random(200_000) < 0.9, big, ~big)
-    truth = judge_agreement(big * 1.0, says * 1.0, grades=2).kappa or 0.0
+    truth = judge_agreement(scores(big), scores(says), grades=2).kappa or 0.0
     above = covered = 0
     for _ in range(400):
         human = rng.random(60) < 0.7
         judge = np.where(rng.random(60) < 0.9, human, ~human)
-        found: JudgeAgreement = judge_agreement(human * 1.0, judge * 1.0, grades=2)
+        found: JudgeAgreement = judge_agreement(scores(human), scores(judge), grades=2)
         above += found.low > truth
         covered += found.low <= truth <= found.high
     assert above / 400 <= 0.05

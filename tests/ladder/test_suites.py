@@ -12,7 +12,7 @@ from freehold.ladder.suites import open_suites, suite_notes, suites_digest
 from freehold.models.scripted import ScriptedModel
 from freehold.report.intervals import kept_families
 
-ROWS = (
+ROWS: tuple[dict[str, object], ...] = (
     {"input": "Which of the two is the larger number by far, please?", "target": "the second"},
     {"prompt": "Say it in French.", "instruction_id_list": ["language:response_language"]},
 )
