@@ -12,7 +12,7 @@ demo: .venv/installed
 	@cd build/ticket-routing && $(OFFLINE) ../../$(BIN)/freehold climb
 
 test: .venv/installed-test gates
-	$(OFFLINE) $(BIN)/pytest -q
+	OMP_NUM_THREADS=1 $(OFFLINE) $(BIN)/pytest -q -n 2 --dist loadfile
 
 gates: .venv/installed-test
 	$(BIN)/ruff format --check src tests benchmarks
