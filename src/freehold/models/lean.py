@@ -1,0 +1,301 @@
+# pyright: standard
+"""A pass through a decoder of Llama's shape on a CPU, without what transformers does around its arithmetic.
+
+Projections of the same input are one matrix product, the mask is made ready once for all layers, rotary
+tables are looked up, and the last layer goes on with those tokens only whose logits are wanted. Weights
+stay where they are: what is multiplied together lies together in memory, and the module's own parameters
+are views of it. Anything that changes the module (an adapter, a hook, other weights) is noticed, and the
+module is called instead.
+
+Shapes: B rows, T tokens read in this pass, S slots of the cache, H heads of queries and keys, D head
+width, K positions whose logits are wanted, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+ARCHITECTURES = frozenset(
+    {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
+)
+# Tables that do not depend on how long the longest row is.
+_ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
+_FIRST_PLACES = 1024
+
+Weight: TypeAlias = tuple[Tensor, Tensor | None]
+"""The weight of a projection, and its bias."""
+
+
+class LayerCache(Protocol):
+    """Keys and values of one layer."""
+
+    def update(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """Append T slots of [B, H, T, D]; return keys and values of all slots."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Norm:
+    weight: Tensor
+    epsilon: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return functional.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
+@dataclass(frozen=True)
+class _Layer:
+    before_attention: _Norm
+    queries_keys_values: Weight
+    query_norm: _Norm | None
+    key_norm: _Norm | None
+    mixed: Weight
+    before_feed_forward: _Norm
+    gate_up: Weight
+    down: Weight
+    kind: str
+
+
+class LeanDecoder:
+    """The arithmetic of a causal decoder, on the weights of its module."""
+
+    def __init__(self, module: PreTrainedModel) -> None:
+        config = module.config
+        decoder = cast(Any, module).model
+        self._module = module
+        self._width = int(decoder.layers[0].self_attn.head_dim)
+        self._queries = int(config.num_attention_heads)
+        self._keys = int(config.num_key_value_heads)
+        self._embedding: Tensor = decoder.embed_tokens.weight
+        self._rotary: nn.Module = decoder.rotary_emb
+        kinds = getattr(config, "layer_types", None) or ("",) * len(decoder.layers)
+        self._layers = [_layer(found, kind) for found, kind in zip(decoder.layers, kinds, strict=True)]
+        self._norm = _norm(decoder.norm)
+        self._head: Weight = _weight(cast(Any, module).lm_head)
+        self._tables = self._table(_FIRST_PLACES)
+        self._modules = [
+            (parent._modules, name, child)
+            for parent in module.modules()
+            for name, child in parent.named_children()
+        ]
+        self._weights = [
+            (owner._parameters, name, weight, weight.data_ptr())
+            for owner in module.modules()
+            for name, weight in owner.named_parameters(recurse=False)
+        ]
+
+    def is_current(self) -> bool:
+        """Whether the module is still what was read: the same parts without hooks, the same memory."""
+        if self._module.training or _has_hooks(self._module):
+            return False
+        for parts, name, part in self._modules:
+            if parts.get(name) is not part or _has_hooks(part):
+                return False
+        return all(
+            weights.get(name) is weight and weight.data_ptr() == place
+            for weights, name, weight, place in self._weights
+        )
+
+    def logits(
+        self,
+        tokens_BT: Tensor,
+        positions_BT: Tensor,
+        *,
+        mask: Tensor | dict[str, Tensor],
+        cache: Sequence[LayerCache],
+        keep: int,
+    ) -> Tensor:
+        """Return logits of the last `keep` tokens, [B, K, V]; `cache` grows by T slots.
+
+        Args:
+            tokens_BT: the tokens.
+            positions_BT: the place of each token in its row, not below 0.
+            mask: who sees whom, by kind of layer where they differ.
+            cache: one for each layer.
+            keep: K.
+        """
+        x_BTM = functional.embedding(tokens_BT, self._embedding)
+        turn = self._turn(positions_BT)
+        masks = mask if isinstance(mask, dict) else {layer.kind: mask for layer in self._layers}
+        masks = {kind: _additive(one) for kind, one in masks.items()}
+        last = self._layers[-1]
+        for layer, slots in zip(self._layers, cache, strict=True):
+            wanted = min(keep, x_BTM.shape[1]) if layer is last else x_BTM.shape[1]
+            x_BTM = self._through(layer, x_BTM, turn, mask=masks[layer.kind], slots=slots, wanted=wanted)
+        return functional.linear(self._norm(x_BTM), *self._head)
+
+    def _through(
+        self,
+        layer: _Layer,
+        x_BTM: Tensor,
+        turn: tuple[Tensor, Tensor],
+        *,
+        mask: Tensor,
+        slots: LayerCache,
+        wanted: int,
+    ) -> Tensor:
+        """Return what leaves the layer at the last `wanted` tokens."""
+        read_BTM = layer.before_attention(x_BTM)
+        tokens = x_BTM.shape[1]
+        if wanted < tokens:
+            split = self._queries * self._width
+            first, rest = _divided(layer.queries_keys_values, split)
+            late = tuple(part[:, -wanted:] for part in turn)
+            queries = self._heads(functional.linear(read_BTM[:, -wanted:], *first))
+            keys_values = self._heads(functional.linear(read_BTM, *rest))
+            queries = _turned(_normed(queries, layer.query_norm), late)
+            keys = _turned(_normed(keys_values[:, :, : self._keys], layer.key_norm), turn)
+            values = keys_values[:, :, self._keys :]
+            x_BTM, mask = x_BTM[:, -wanted:], mask[..., -wanted:, :]
+        else:
+            all_BTHD = self._heads(functional.linear(read_BTM, *layer.queries_keys_values))
+            turning = all_BTHD[:, :, : self._queries + self._keys]
+            if layer.query_norm is not None:
+                queries = _normed(turning[:, :, : self._queries], layer.query_norm)
+                keys = _normed(turning[:, :, self._queries :], layer.key_norm)
+                turning = torch.cat([queries, keys], dim=2)
+            turning = _turned(turning, turn)
+            queries, keys = turning[:, :, : self._queries], turning[:, :, self._queries :]
+            values = all_BTHD[:, :, self._queries + self._keys :]
+        all_keys, all_values = slots.update(keys.transpose(1, 2), values.transpose(1, 2))
+        seen_BHTD = functional.scaled_dot_product_attention(
+            queries.transpose(1, 2),
+            all_keys,
+            all_values,
+            attn_mask=mask,
+            enable_gqa=self._keys != self._queries,
+        )
+        x_BTM = x_BTM + functional.linear(seen_BHTD.transpose(1, 2).flatten(2), *layer.mixed)
+        gate, up = functional.linear(layer.before_feed_forward(x_BTM), *layer.gate_up).chunk(2, dim=-1)
+        return x_BTM.add_(functional.linear(functional.silu(gate).mul_(up), *layer.down))
+
+    def _heads(self, x_BTM: Tensor) -> Tensor:
+        return x_BTM.view(*x_BTM.shape[:2], -1, self._width)
+
+    def _turn(self, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Return cosines and sines, [B, T, 1, D] and [B, T, 1, D/2]."""
+        most = int(positions_BT.max()) + 1
+        if most > len(self._tables[0]):
+            self._tables = self._table(2 * most)
+        cosines, sines = self._tables
+        return cosines[positions_BT][:, :, None], sines[positions_BT][:, :, None]
+
+    def _table(self, places: int) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            positions = torch.arange(places)[None]
+            cosines, sines = self._rotary(self._embedding[:1, None], positions)
+        return cosines[0], sines[0, :, : self._width // 2].contiguous()
+
+
+def lean_decoder(module: PreTrainedModel) -> LeanDecoder | None:
+    """Return the lean form of a module; None where it is of another shape, type or device.
+
+    Weights that are multiplied with the same input move together in memory. The module's parameters keep
+    their names, shapes and values.
+    """
+    config = module.config
+    rope = getattr(config, "rope_parameters", None) or {}
+    is_plain = (
+        type(module).__name__ in ARCHITECTURES
+        and type(module).__module__.startswith("transformers.")
+        and config.hidden_act == "silu"
+        and rope.get("rope_type") in _ROPE_TYPES
+        and config._attn_implementation == "sdpa"
+        and all(
+            weight.dtype == torch.float32 and weight.device.type == "cpu"
+            for weight in module.parameters()
+        )
+        and not any(_has_hooks(part) for part in module.modules())
+        and not module.training
+    )
+    if not is_plain or not all(_is_plain_layer(layer) for layer in cast(Any, module).model.layers):
+        return None
+    return LeanDecoder(module)
+
+
+def _is_plain_layer(layer: Any) -> bool:
+    attention, forward = layer.self_attn, layer.mlp
+    return all(
+        type(part) is nn.Linear
+        for part in (
+            *(attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj),
+            *(forward.gate_proj, forward.up_proj, forward.down_proj),
+        )
+    )
+
+
+def _layer(found: Any, kind: str) -> _Layer:
+    attention, forward = found.self_attn, found.mlp
+    return _Layer(
+        before_attention=_norm(found.input_layernorm),
+        queries_keys_values=_together(attention.q_proj, attention.k_proj, attention.v_proj),
+        query_norm=_norm(attention.q_norm) if hasattr(attention, "q_norm") else None,
+        key_norm=_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
+        mixed=_weight(attention.o_proj),
+        before_feed_forward=_norm(found.post_attention_layernorm),
+        gate_up=_together(forward.gate_proj, forward.up_proj),
+        down=_weight(forward.down_proj),
+        kind=kind,
+    )
+
+
+def _norm(found: Any) -> _Norm:
+    return _Norm(found.weight, float(found.variance_epsilon))
+
+
+def _weight(linear: nn.Linear) -> Weight:
+    return linear.weight, cast("Tensor | None", linear.bias)
+
+
+def _together(*linears: nn.Linear) -> Weight:
+    """Return one weight for several projections of one input; their parameters become views of it."""
+    biases = [linear.bias for linear in linears if linear.bias is not None]
+    weight = _joined([linear.weight for linear in linears])
+    return weight, _joined(biases) if biases else None
+
+
+def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
+    whole = torch.cat([parameter.data for parameter in parameters])
+    start = 0
+    for parameter in parameters:
+        parameter.data = whole[start : start + len(parameter)]
+        start += len(parameter)
+    return whole
+
+
+def _divided(weight: Weight, at: int) -> tuple[Weight, Weight]:
+    whole, bias = weight
+    if bias is None:
+        return (whole[:at], None), (whole[at:], None)
+    return (whole[:at], bias[:at]), (whole[at:], bias[at:])
+
+
+def _normed(x_BTHD: Tensor, norm: _Norm | None) -> Tensor:
+    return x_BTHD if norm is None else norm(x_BTHD)
+
+
+def _turned(x_BTHD: Tensor, turn: tuple[Tensor, ...]) -> Tensor:
+    """Return heads turned by their positions (rotary embedding in Llama's half-split form)."""
+    cosines, sines = turn
+    half = x_BTHD.shape[-1] // 2
+    turned = x_BTHD * cosines
+    turned[..., :half].addcmul_(x_BTHD[..., half:], sines, value=-1)
+    turned[..., half:].addcmul_(x_BTHD[..., :half], sines)
+    return turned
+
+
+def _additive(mask: Tensor) -> Tensor:
+    return torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+
+
+def _has_hooks(part: nn.Module) -> bool:
+    return bool(part._forward_hooks or part._forward_pre_hooks or "forward" in part.__dict__)
