@@ -2,10 +2,11 @@
 """A pass through a decoder of Llama's shape on a CPU, without what transformers does around its arithmetic.
 
 Projections of the same input are one matrix product, the mask is made ready once for all layers, rotary
-tables are looked up, and the last layer goes on with those tokens only whose logits are wanted. Weights
-stay where they are: what is multiplied together lies together in memory, and the module's own parameters
-are views of it. Anything that changes the module (an adapter, a hook, other weights) is noticed, and the
-module is called instead.
+tables are looked up, and the last layer goes on with those tokens only whose logits are wanted. The weights
+of a small network are kept a second time in the order in which oneDNN multiplies; those of a larger one
+stay once, what is multiplied together lies together, and the module's own parameters are views of it.
+Anything that changes the module (an adapter, a hook, other weights) is noticed, and the module is called
+instead.
 
 Shapes: B rows, T tokens read in this pass, S slots of the cache, H heads of queries and keys, D head
 width, K positions whose logits are wanted, V vocabulary.
@@ -13,8 +14,9 @@ width, K positions whose logits are wanted, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 import torch
@@ -31,8 +33,13 @@ ARCHITECTURES = frozenset(
 _ROPE_TYPES = frozenset({"default", "linear", "llama3", "yarn"})
 _FIRST_PLACES = 1024
 
-Weight: TypeAlias = tuple[Tensor, Tensor | None]
-"""The weight of a projection, and its bias."""
+# A second copy of more than this would be felt on a laptop.
+MOST_PACKED_BYTES = 1 << 28
+# The number of rows that the order is chosen for; others are multiplied as well.
+_PACKED_FOR_ROWS = 16
+
+Product: TypeAlias = Callable[[Tensor], Tensor]
+"""A linear projection."""
 
 
 class LayerCache(Protocol):
@@ -55,13 +62,13 @@ class _Norm:
 @dataclass(frozen=True)
 class _Layer:
     before_attention: _Norm
-    queries_keys_values: Weight
+    projections: tuple[Product, ...]
     query_norm: _Norm | None
     key_norm: _Norm | None
-    mixed: Weight
+    mixed: Product
     before_feed_forward: _Norm
-    gate_up: Weight
-    down: Weight
+    gate_up: Product
+    down: Product
     kind: str
 
 
@@ -78,9 +85,14 @@ class LeanDecoder:
         self._embedding: Tensor = decoder.embed_tokens.weight
         self._rotary: nn.Module = decoder.rotary_emb
         kinds = getattr(config, "layer_types", None) or ("",) * len(decoder.layers)
-        self._layers = [_layer(found, kind) for found, kind in zip(decoder.layers, kinds, strict=True)]
+        product = _product_maker(module)
+        final = decoder.layers[-1]
+        self._layers = [
+            _layer(found, kind, product, is_last=found is final)
+            for found, kind in zip(decoder.layers, kinds, strict=True)
+        ]
         self._norm = _norm(decoder.norm)
-        self._head: Weight = _weight(cast(Any, module).lm_head)
+        self._head = product(cast(Any, module).lm_head)
         self._tables = self._table(_FIRST_PLACES)
         self._modules = [
             (parent._modules, name, child)
@@ -88,7 +100,7 @@ class LeanDecoder:
             for name, child in parent.named_children()
         ]
         self._weights = [
-            (owner._parameters, name, weight, weight.data_ptr())
+            (owner._parameters, name, weight, (weight.data_ptr(), weight._version))
             for owner in module.modules()
             for name, weight in owner.named_parameters(recurse=False)
         ]
@@ -101,8 +113,8 @@ class LeanDecoder:
             if parts.get(name) is not part or _has_hooks(part):
                 return False
         return all(
-            weights.get(name) is weight and weight.data_ptr() == place
-            for weights, name, weight, place in self._weights
+            weights.get(name) is weight and (weight.data_ptr(), weight._version) == state
+            for weights, name, weight, state in self._weights
         )
 
     def logits(
@@ -130,8 +142,10 @@ class LeanDecoder:
         last = self._layers[-1]
         for layer, slots in zip(self._layers, cache, strict=True):
             wanted = min(keep, x_BTM.shape[1]) if layer is last else x_BTM.shape[1]
-            x_BTM = self._through(layer, x_BTM, turn, mask=masks[layer.kind], slots=slots, wanted=wanted)
-        return functional.linear(self._norm(x_BTM), *self._head)
+            x_BTM = self._through(
+                layer, x_BTM, turn, mask=masks[layer.kind], slots=slots, wanted=wanted
+            )
+        return self._head(self._norm(x_BTM))
 
     def _through(
         self,
@@ -145,27 +159,24 @@ class LeanDecoder:
     ) -> Tensor:
         """Return what leaves the layer at the last `wanted` tokens."""
         read_BTM = layer.before_attention(x_BTM)
-        tokens = x_BTM.shape[1]
-        if wanted < tokens:
-            split = self._queries * self._width
-            first, rest = _divided(layer.queries_keys_values, split)
-            late = tuple(part[:, -wanted:] for part in turn)
-            queries = self._heads(functional.linear(read_BTM[:, -wanted:], *first))
-            keys_values = self._heads(functional.linear(read_BTM, *rest))
-            queries = _turned(_normed(queries, layer.query_norm), late)
-            keys = _turned(_normed(keys_values[:, :, : self._keys], layer.key_norm), turn)
-            values = keys_values[:, :, self._keys :]
-            x_BTM, mask = x_BTM[:, -wanted:], mask[..., -wanted:, :]
+        if len(layer.projections) == 1:
+            all_BTHD = self._heads(layer.projections[0](read_BTM))
+            queries, rest = all_BTHD[:, :, : self._queries], all_BTHD[:, :, self._queries :]
+            if layer.query_norm is None:
+                # Without norms of their own, queries and keys turn together.
+                both = _turned(all_BTHD[:, :, : self._queries + self._keys], turn)
+                queries, keys = both[:, :, : self._queries], both[:, :, self._queries :]
+            else:
+                queries = _turned(layer.query_norm(queries), turn)
+                keys = _turned(_normed(rest[:, :, : self._keys], layer.key_norm), turn)
         else:
-            all_BTHD = self._heads(functional.linear(read_BTM, *layer.queries_keys_values))
-            turning = all_BTHD[:, :, : self._queries + self._keys]
-            if layer.query_norm is not None:
-                queries = _normed(turning[:, :, : self._queries], layer.query_norm)
-                keys = _normed(turning[:, :, self._queries :], layer.key_norm)
-                turning = torch.cat([queries, keys], dim=2)
-            turning = _turned(turning, turn)
-            queries, keys = turning[:, :, : self._queries], turning[:, :, self._queries :]
-            values = all_BTHD[:, :, self._queries + self._keys :]
+            x_BTM, mask = x_BTM[:, -wanted:], mask[..., -wanted:, :]
+            queries = self._heads(layer.projections[0](read_BTM[:, -wanted:].contiguous()))
+            rest = self._heads(layer.projections[1](read_BTM))
+            late = tuple(part[:, -wanted:] for part in turn)
+            queries = _turned(_normed(queries, layer.query_norm), late)
+            keys = _turned(_normed(rest[:, :, : self._keys], layer.key_norm), turn)
+        values = rest[:, :, self._keys :]
         all_keys, all_values = slots.update(keys.transpose(1, 2), values.transpose(1, 2))
         seen_BHTD = functional.scaled_dot_product_attention(
             queries.transpose(1, 2),
@@ -174,9 +185,9 @@ class LeanDecoder:
             attn_mask=mask,
             enable_gqa=self._keys != self._queries,
         )
-        x_BTM = x_BTM + functional.linear(seen_BHTD.transpose(1, 2).flatten(2), *layer.mixed)
-        gate, up = functional.linear(layer.before_feed_forward(x_BTM), *layer.gate_up).chunk(2, dim=-1)
-        return x_BTM.add_(functional.linear(functional.silu(gate).mul_(up), *layer.down))
+        x_BTM = layer.mixed(seen_BHTD.transpose(1, 2).flatten(2)).add_(x_BTM)
+        gate, up = layer.gate_up(layer.before_feed_forward(x_BTM)).chunk(2, dim=-1)
+        return x_BTM.add_(layer.down(functional.silu(gate).mul_(up)))
 
     def _heads(self, x_BTM: Tensor) -> Tensor:
         return x_BTM.view(*x_BTM.shape[:2], -1, self._width)
@@ -196,11 +207,15 @@ class LeanDecoder:
         return cosines[0], sines[0, :, : self._width // 2].contiguous()
 
 
+class _ProductMaker(Protocol):
+    def __call__(self, *linears: nn.Linear) -> Product: ...
+
+
 def lean_decoder(module: PreTrainedModel) -> LeanDecoder | None:
     """Return the lean form of a module; None where it is of another shape, type or device.
 
-    Weights that are multiplied with the same input move together in memory. The module's parameters keep
-    their names, shapes and values.
+    The weights of a network that is not small move together in memory where they are multiplied with the
+    same input. The module's parameters keep their names, shapes and values.
     """
     config = module.config
     rope = getattr(config, "rope_parameters", None) or {}
@@ -233,17 +248,19 @@ def _is_plain_layer(layer: Any) -> bool:
     )
 
 
-def _layer(found: Any, kind: str) -> _Layer:
+def _layer(found: Any, kind: str, product: _ProductMaker, *, is_last: bool) -> _Layer:
     attention, forward = found.self_attn, found.mlp
+    inputs = (attention.q_proj, attention.k_proj, attention.v_proj)
     return _Layer(
         before_attention=_norm(found.input_layernorm),
-        queries_keys_values=_together(attention.q_proj, attention.k_proj, attention.v_proj),
+        # The last layer asks for fewer queries than keys.
+        projections=(product(inputs[0]), product(*inputs[1:])) if is_last else (product(*inputs),),
         query_norm=_norm(attention.q_norm) if hasattr(attention, "q_norm") else None,
         key_norm=_norm(attention.k_norm) if hasattr(attention, "k_norm") else None,
-        mixed=_weight(attention.o_proj),
+        mixed=product(attention.o_proj),
         before_feed_forward=_norm(found.post_attention_layernorm),
-        gate_up=_together(forward.gate_proj, forward.up_proj),
-        down=_weight(forward.down_proj),
+        gate_up=product(forward.gate_proj, forward.up_proj),
+        down=product(forward.down_proj),
         kind=kind,
     )
 
@@ -252,15 +269,39 @@ def _norm(found: Any) -> _Norm:
     return _Norm(found.weight, float(found.variance_epsilon))
 
 
-def _weight(linear: nn.Linear) -> Weight:
-    return linear.weight, cast("Tensor | None", linear.bias)
+def _product_maker(module: PreTrainedModel) -> _ProductMaker:
+    """Return what makes a product of the projections of one input: packed where the network is small."""
+    weights = {weight.data_ptr(): weight.nbytes for weight in module.parameters()}
+    if sum(weights.values()) > MOST_PACKED_BYTES or not torch.backends.mkldnn.is_available():
+        return _together
+    try:
+        _packed(nn.Linear(16, 16))(torch.zeros(1, 16))
+    except (AttributeError, RuntimeError):
+        return _together
+    return _packed
 
 
-def _together(*linears: nn.Linear) -> Weight:
-    """Return one weight for several projections of one input; their parameters become views of it."""
+def _packed(*linears: nn.Linear) -> Product:
+    """Return the product with a copy of the weights, in the order in which oneDNN multiplies."""
+    weight = torch.cat([linear.weight.detach() for linear in linears])
+    biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+    bias = torch.cat(biases) if biases else None
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_FOR_ROWS)
+    multiply = torch.ops.mkldnn._linear_pointwise.default
+
+    def product(x: Tensor) -> Tensor:
+        return multiply(x, packed, bias, "none", [], "")
+
+    return product
+
+
+def _together(*linears: nn.Linear) -> Product:
+    """Return the product with one weight, of which the parameters of the layers become views."""
     biases = [linear.bias for linear in linears if linear.bias is not None]
+    if len(linears) == 1:
+        return partial(functional.linear, weight=linears[0].weight, bias=linears[0].bias)
     weight = _joined([linear.weight for linear in linears])
-    return weight, _joined(biases) if biases else None
+    return partial(functional.linear, weight=weight, bias=_joined(biases) if biases else None)
 
 
 def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -270,13 +311,6 @@ def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
         parameter.data = whole[start : start + len(parameter)]
         start += len(parameter)
     return whole
-
-
-def _divided(weight: Weight, at: int) -> tuple[Weight, Weight]:
-    whole, bias = weight
-    if bias is None:
-        return (whole[:at], None), (whole[at:], None)
-    return (whole[:at], bias[:at]), (whole[at:], bias[at:])
 
 
 def _normed(x_BTHD: Tensor, norm: _Norm | None) -> Tensor:
