@@ -9,16 +9,26 @@ import pytest
 import torch
 from tests.models import tiny
 from torch import nn
+from transformers import PreTrainedModel
 
 from freehold.models import lean
 from freehold.models.network import Network, Reading
 
 VOCABULARY = 80
-ARCHITECTURES = ("llama", "mistral", "qwen3")
+ARCHITECTURES = ("llama", "mistral", "qwen2", "qwen3")
+
+
+def made(architecture: str) -> PreTrainedModel:
+    module = tiny.module(architecture, vocabulary=VOCABULARY).requires_grad_(False)
+    draw = torch.Generator().manual_seed(2)
+    for name, weight in module.named_parameters():
+        if name.endswith("bias"):
+            weight.copy_(torch.randn(weight.shape, generator=draw))
+    return module
 
 
 def ready(architecture: str) -> Network:
-    network = Network(tiny.module(architecture, vocabulary=VOCABULARY).requires_grad_(False))
+    network = Network(made(architecture))
     network.prove_masks()
     network.quicken()
     return network
@@ -57,7 +67,7 @@ def test_logits_are_those_of_the_module(
 ) -> None:
     monkeypatch.setattr(lean, "MOST_PACKED_BYTES", most_packed)
     network = ready(architecture)
-    plain = Network(tiny.module(architecture, vocabulary=VOCABULARY))
+    plain = Network(made(architecture))
     plain.prove_masks()
     with torch.inference_mode():
         assert network.lean() is not None

@@ -279,7 +279,7 @@ TRIED = """## Why, and what was tried
   options stand, and the last layer goes on with these tokens only.
 - A lean form of the decoder (`models/lean.py`) does the arithmetic without what transformers does around it: one
   product for queries, keys and values, and one for the gated layer, one mask for all layers, rotary tables,
-  oneDNN's own order of weights. On 100 items and prompts it took 0.83 of the CPU of the same engine with
+  oneDNN's own order of weights. On 100 items and prompts it took 0.84 of the CPU of the same engine with
   transformers' module for scoring, 0.74 for generating 64 tokens each, and 0.71 where answers end by themselves.
   In scoring two thirds of what is left are matrix products near the processor's limit, and a fifth is attention.
 - Passes of 512 tokens stay in the second-level cache; passes of 2,048 took 1.08 times the CPU.
