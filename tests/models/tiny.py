@@ -18,6 +18,8 @@ from transformers import (
     Phi3ForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
     Qwen3Config,
     Qwen3ForCausalLM,
 )
@@ -83,6 +85,8 @@ def module(
     match architecture:
         case "llama":
             built = LlamaForCausalLM(LlamaConfig(**size))
+        case "qwen2":
+            built = Qwen2ForCausalLM(Qwen2Config(**size))
         case "qwen3":
             built = Qwen3ForCausalLM(Qwen3Config(**size, head_dim=8))
         case "gemma3":

@@ -83,6 +83,7 @@ def load(files: ModelFiles, *, device: torch.device) -> Loaded:
     chat = ChatFormat(tokenizer, model_stop_ids=_stop_ids(module), where=str(files.folder))
     network = Network(module)
     network.prove_masks()
+    network.quicken()
     context = context_tokens_of(module) - prefix_places(module)
     return Loaded(network=network, chat=chat, context_tokens=context)
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 import torch
 from transformers.cache_utils import Cache, DynamicLayer
 
+from freehold.models.lean import LeanDecoder, lean_decoder
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -34,7 +36,8 @@ class RoomyLayer(DynamicLayer):
     """Keys and values of one layer, in buffers with spare room.
 
     transformers' own layer copies the whole cache at every token; this one writes in place, starts
-    from a prefix that rows share, and lets rows leave by moving one row into each hole.
+    from a prefix that rows share, and lets rows leave by moving one row into each hole. Buffers are
+    made when a second pass comes: what is read in one pass is not copied.
     """
 
     def __init__(self, prefix: KeysAndValues | None = None) -> None:
@@ -53,6 +56,11 @@ class RoomyLayer(DynamicLayer):
         """Append T slots of [B, H, T, D]; return keys and values of all slots, [B, H, S, D]."""
         start, end = self._length, self._length + key_states.shape[-2]
         if not self._buffers:
+            if not start:
+                self._prefix, self._length = (key_states, value_states), end
+                self.dtype, self.device = key_states.dtype, key_states.device
+                self.is_initialized = True
+                return self._show()
             self._allocate(key_states, value_states)
         self._reserve(end)
         for buffer, new in zip(self._buffers, (key_states, value_states), strict=True):
@@ -70,6 +78,9 @@ class RoomyLayer(DynamicLayer):
 
     def keep_rows(self, order: Sequence[int]) -> None:
         """Keep the rows `order`, where `order[i] >= i`: only rows that change place are copied."""
+        if self._prefix is not None and not self._buffers:
+            keys, values = self._prefix
+            self._prefix = keys[list(order)], values[list(order)]
         for buffer in self._buffers:
             for place, row in enumerate(order):
                 if row != place:
@@ -90,7 +101,7 @@ class RoomyLayer(DynamicLayer):
             rows, heads, new, width = state.shape
             buffer = state.new_empty((rows, heads, self._length + new + SPARE_SLOTS, width))
             if start is not None:
-                buffer[:, :, : self._length] = start
+                buffer[:, :, : self._length] = start[:, :, : self._length]
             self._buffers.append(buffer)
         self._prefix = None
 
@@ -104,7 +115,8 @@ class RoomyLayer(DynamicLayer):
             self._buffers[place] = larger
 
     def _show(self) -> KeysAndValues:
-        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
+        held = self._buffers or self._prefix or ()
+        self.keys, self.values = (buffer[:, :, : self._length] for buffer in held)
         return self.keys, self.values
 
 
@@ -121,6 +133,7 @@ class Reading:
 
     def __init__(self, network: Network, *, rows: int, prefix: Prefix | None = None) -> None:
         self._network = network
+        self._lean = network.lean()
         layers = prefix.layers if prefix else (None,) * network.layers
         self._layers = [RoomyLayer(start) for start in layers]
         self._cache = Cache(layers=list(self._layers))
@@ -148,12 +161,13 @@ class Reading:
             Logits after each of the last K tokens, float32 [B, K, V].
         """
         self._positions_BS = torch.cat([self._positions_BS, positions_BT], dim=1)
+        mask = self._network.mask(self._positions_BS, positions_BT, among_TT=among_TT)
+        if self._lean is not None:
+            return self._lean.logits(
+                tokens_BT, positions_BT.clamp(min=0), mask=mask, cache=self._layers, keep=keep
+            )
         return self._network.forward(
-            tokens_BT,
-            positions_BT,
-            mask=self._network.mask(self._positions_BS, positions_BT, among_TT=among_TT),
-            cache=self._cache,
-            keep=keep,
+            tokens_BT, positions_BT, mask=mask, cache=self._cache, keep=keep
         )
 
     def keep_rows(self, order: Sequence[int]) -> None:
@@ -223,6 +237,7 @@ class Network:
         self.mask_form: MaskForm | None = None
         self._layer_types = set(getattr(config, "layer_types", None) or ())
         self._is_additive = config._attn_implementation != "sdpa"
+        self._lean: LeanDecoder | None = None
         self._takes_keep = "logits_to_keep" in inspect.signature(module.forward).parameters
 
     def reading(self, rows: int, *, prefix: Prefix | None = None) -> Reading | LoneReading:
@@ -253,6 +268,23 @@ class Network:
             except _REFUSALS:
                 continue
         self.mask_form = None
+
+    def quicken(self) -> None:
+        """Read with the lean form of the module from now on, where it has one that gives the same.
+
+        For a module that is ready: weights move together in memory, and gradients are not computed.
+        """
+        if self.mask_form is None:
+            return
+        self._lean = lean_decoder(self.module)
+        if self._lean is not None and not self._tree_equals_plain():
+            self._lean = None
+
+    def lean(self) -> LeanDecoder | None:
+        """Return the lean form where it may be used now: the module is as it was, without gradients."""
+        if self._lean is None or torch.is_grad_enabled() or not self._lean.is_current():
+            return None
+        return self._lean
 
     def mask(
         self,
