@@ -33,7 +33,7 @@ def save_cross_encoder(folder: Path, *, labels: int = 1) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         intermediate_size=64,
-        pad_token_id=int(words.convert_tokens_to_ids(words.pad_token)),
+        pad_token_id=len(words) - 1,
         initializer_range=0.5,
     )
     config.num_labels = labels

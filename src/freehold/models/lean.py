@@ -282,7 +282,10 @@ def _product_maker(module: PreTrainedModel) -> _ProductMaker:
     if sum(weights.values()) > MOST_PACKED_BYTES or not torch.backends.mkldnn.is_available():
         return _together
     try:
-        _packed(nn.Linear(16, 16))(torch.zeros(1, 16), torch.zeros(1, 16))
+        probe = nn.utils.skip_init(nn.Linear, 16, 16)  # the global generator is left alone
+        nn.init.zeros_(probe.weight)
+        nn.init.zeros_(probe.bias)
+        _packed(probe)(torch.zeros(1, 16), torch.zeros(1, 16))
     except (AttributeError, RuntimeError):
         return _together
     return _packed
