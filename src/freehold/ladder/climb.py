@@ -53,7 +53,7 @@ from freehold.ladder.prepare import Prepared
 from freehold.ladder.resolution import racing_line, resolution_line
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
-from freehold.ladder.spending import spending_note, tokens_dollars_per_request
+from freehold.ladder.spending import account_of, spending_note, tokens_dollars_per_request
 from freehold.ladder.stability import ask_again
 from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
@@ -185,8 +185,7 @@ class _Climbing:
         self.order = race.racing_order(snapshot.test.examples, seed=snapshot.seed)
         self.began = around.clock()
         self.budget_reached: str | None = None
-        account = digest_json("account", [task.digest, snapshot.digest])
-        around.models.endpoints.spend_for(account, task.budget)
+        around.models.endpoints.spend_for(account_of(task, snapshot), task.budget)
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
 
@@ -275,8 +274,6 @@ class _Climbing:
             run = self._race(rung, built, answerer, kept=kept)
         else:
             run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
-        if isinstance(answerer.model, Remote):
-            answerer.model.verify()
         too_many = self._too_many_failed(run)
         if too_many:
             return _skipped(rung.name, too_many).model_copy(
@@ -287,6 +284,7 @@ class _Climbing:
         cost = self._cost(run, built, answerer)
         test = self.snapshot.test
         stability = ask_again(self.shop, built.candidate, answerer, run=run, split=test)
+        _check_who_answered(answerer)
         told = diagnose.with_unstable(run.results, stability.unstable if stability else ())
         result = RungResult(
             rung=rung.name,
@@ -514,16 +512,22 @@ class _Climbing:
         final = tuple(judged.get(result.rung, result) for result in results)
         advice = self._recommend(final)
         audit: Audit | None = None
+        not_audited: str | None = None
         if advice.rung is not None and len(self.snapshot.audit):
-            audit, result = self._audited(judged[advice.rung])
-            final = tuple(result if r.rung == result.rung else r for r in final)
-            if not audit.agrees:
-                advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
+            try:
+                audit, result = self._audited(judged[advice.rung])
+            except BudgetReachedError as reached:
+                not_audited = f"not checked on the audit rows: {reached.problems[0].message}"
+            else:
+                final = tuple(result if r.rung == result.rung else r for r in final)
+                if not audit.agrees:
+                    advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
         self._count_look("test", self.snapshot.test.digest)
         measured = [result for result in final if result.state == "measured"]
         said = (
             resolution_line(measured, subject=advice.rung, bar=self.task.bar),
             racing_line(final),
+            not_audited,
         )
         return Climb(
             task=self.task.name,
@@ -574,6 +578,7 @@ class _Climbing:
         candidate = self.store.get(str(result.candidate_digest), Candidate)
         answerer = self.shop.load(RUNGS[candidate.rung], candidate)
         run = self.shop.run(candidate, answerer, self.snapshot.audit, phase="audit")
+        _check_who_answered(answerer)
         self._count_look("audit", self.snapshot.audit.digest)
         found = self._evidence(run, self.snapshot.audit)
         agrees = decide.audit_agrees(found.judged, bar=self.task.bar)
@@ -640,6 +645,16 @@ def held_out_overlap(snapshot: Snapshot, *, suites: Sequence[NamedSuite] = ()) -
     splits = (snapshot.dev, snapshot.test, snapshot.audit)
     rows = [example.input for split in splits for example in split.examples]
     return Overlap([*rows, *(text for suite in suites for text in suite.texts())])
+
+
+def _check_who_answered(answerer: Answerer) -> None:
+    """Ask an endpoint once more who it is, when all that a rung asks of it was answered.
+
+    Raises:
+        ModelError: another model answers than at first, so nobody knows which one gave the answers.
+    """
+    if isinstance(answerer.model, Remote):
+        answerer.model.verify()
 
 
 def _skipped(name: str, reason: str) -> RungResult:

@@ -157,6 +157,11 @@ class EndpointModel:
         """How many requests were sent once more."""
         return self._means.transport.retries
 
+    @property
+    def lost(self) -> int:
+        """How many answers were lost on the way; each counts at the most that it can have cost."""
+        return self._means.transport.lost
+
     def pay_from(self, purse: Purse) -> None:
         """Pay for everything that is asked from now on from another purse."""
         self._means = replace(self._means, purse=purse)
@@ -569,16 +574,20 @@ class EndpointModel:
         )
 
     def _entry(self) -> dict[str, JsonValue] | None:
-        """Return what the server says of the model; None where it says nothing."""
-        entries = self._list()
+        """Return what the server says of the model; None where it says nothing.
+
+        A server may break over its list and answer well: where a model is named, the fixed prompts tell.
+        """
+        entries = self._list(is_needed=self._spec.model is None)
         name = self._model()
         return next((entry for entry in entries if entry["id"] == name), None)
 
-    def _list(self) -> tuple[dict[str, JsonValue], ...]:
+    def _list(self, *, is_needed: bool = True) -> tuple[dict[str, JsonValue], ...]:
         if self._served_models is None:
             reply = self._means.transport.get("models")
             if isinstance(reply, Trouble):
-                if reply.kind not in {"missing", "refused"}:
+                is_gone_without = {"missing", "refused"} | (set() if is_needed else {"busy"})
+                if reply.kind not in is_gone_without:
                     raise self._whole(reply)
                 self._served_models = ()
             else:
