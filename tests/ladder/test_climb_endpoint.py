@@ -95,7 +95,7 @@ def verdicts(found: Climb) -> list[Verdict]:
 
 
 def said(found: Climb) -> str:
-    return " ".join(found.notes)
+    return " ".join([*found.notes, *found.why])
 
 
 def test_prompting_rungs_are_measured_and_priced_by_the_token_and_training_is_skipped(

@@ -58,7 +58,7 @@ from freehold.ladder.stability import ask_again
 from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
-from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote
+from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote, Spending
 from freehold.store.ledger import Handle
 from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
@@ -457,7 +457,7 @@ class _Climbing:
         if budget.wall_hours is not None and hours >= budget.wall_hours:
             return f"budget reached: budget.wall_hours is {budget.wall_hours:g}"
         dollars = hours * self.task.prices.dollars_per_machine_hour
-        dollars += self.tools.models.endpoints.spending().dollars or 0.0
+        dollars += self._spending().dollars or 0.0
         if budget.dollars is not None and dollars >= budget.dollars:
             return f"budget reached: budget.dollars is {budget.dollars:g}"
         return None
@@ -528,6 +528,7 @@ class _Climbing:
             resolution_line(measured, subject=advice.rung, bar=self.task.bar),
             racing_line(final),
             not_audited,
+            spending_note(self._spending(), self.task.budget),
         )
         return Climb(
             task=self.task.name,
@@ -546,19 +547,18 @@ class _Climbing:
             notes=(
                 *self.prepared.notes,
                 *suite_notes(final, self.suites),
-                *self._endpoint_notes(),
+                *self.tools.models.endpoints.notes(),
             ),
             slice_members={
                 name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
             },
             judge=self._judge_figures(),
+            endpoint_dollars=self._spending().dollars or 0.0,
         )
 
-    def _endpoint_notes(self) -> tuple[str, ...]:
-        """Return what a reader must know of the endpoints, and what they cost."""
-        endpoints = self.tools.models.endpoints
-        spent = spending_note(endpoints.spending(), self.task.budget)
-        return (*endpoints.notes(), *((spent,) if spent else ()))
+    def _spending(self) -> Spending:
+        """Return what endpoints were asked, and what that cost."""
+        return self.tools.models.endpoints.spending()
 
     def _judge_figures(self) -> JudgeFigures | None:
         if self.judge is None:
@@ -626,7 +626,6 @@ class _Climbing:
         return np.random.default_rng(self.snapshot.seed)
 
     def _progress(self, step: Progress) -> None:
-        spent = self.tools.models.endpoints.spending()
         self.on_event(
             RungProgress(
                 self.rung_now,
@@ -635,7 +634,7 @@ class _Climbing:
                 step.total,
                 step.detail,
                 step.quality,
-                spending=spent,
+                spending=self._spending(),
             )
         )
 

@@ -229,6 +229,8 @@ class EndpointModel:
         results: dict[int, Generation | Failed] = {}
 
         def settle(place: int, found: Completion | Failed) -> None:
+            if isinstance(found, Completion) and constraint is not None:
+                self._look_whether_held(found, constraint)
             result = found if isinstance(found, Failed) else self._generation(found, constraint)
             results[place] = result
             if on_answer is not None:
@@ -261,6 +263,8 @@ class EndpointModel:
         results: dict[int, Choice | Failed] = {}
 
         def settle(place: int, found: Completion | Failed) -> None:
+            if isinstance(found, Completion):
+                self._look_whether_held(found, labels)
             result = found if isinstance(found, Failed) else self._choice(found, labels)
             results[place] = result
             if on_answer is not None:
@@ -444,6 +448,13 @@ class EndpointModel:
         if signs not in self._seen:
             self._is_suspicious = True
             self._seen.add(signs)
+
+    def _look_whether_held(self, found: Completion, constraint: Constraint) -> None:
+        """Say where a server takes `response_format` and does not keep to it."""
+        if "response_format" not in self._dialect.refused and not wire.is_held(found, constraint):
+            self._means.tally.say(
+                f"{self.name} ignores response_format: its answers are free text, held to nothing"
+            )
 
     # Results ---------------------------------------------------------------------------------
 

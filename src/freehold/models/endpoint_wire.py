@@ -36,8 +36,11 @@ NAMES: Mapping[Feature, tuple[str, ...]] = {
 SEED = 7
 TOP_LOGPROBS = 20
 ANSWER = "answer"
-WRAPPING_TOKENS = 16
-"""What `{"answer": ...}` adds to an answer."""
+WRAPPING_TOKENS = 128
+"""The room that `{"answer": ...}` may take around an answer: servers that hold a model to a schema let it write spaces
+and empty lines between the parts, and small models do."""
+LIKELY_WRAPPING_TOKENS = 8
+"""What `{"answer": ...}` mostly takes around an answer."""
 BYTES_PER_TOKEN = 3
 _MESSAGE_TOKENS, _TEMPLATE_TOKENS = 16, 64
 _TOO_LONG = re.compile(
@@ -177,6 +180,18 @@ def unwrapped(text: str, constraint: Constraint | None) -> str:
     if isinstance(constraint, OneOf):
         return inner if isinstance(inner, str) else text
     return json.dumps(inner, ensure_ascii=False)
+
+
+def is_held(completion: Completion, constraint: Constraint) -> bool:
+    """Return whether an answer is what was asked for by `response_format`, as far as it was written."""
+    if completion.truncated or completion.text is None:
+        return True
+    try:
+        value = cast(JsonValue, json.loads(completion.text))
+    except (ValueError, RecursionError):
+        return False
+    wanted = isinstance(constraint, FitsSchema) and is_object(constraint)
+    return isinstance(value, dict) and (wanted or set(value) == {ANSWER})
 
 
 def label_place(text: str, labels: Sequence[str]) -> int | None:
