@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from tests.cli.conftest import QUEUES
-from tests.models.chat_server import Body, Served, is_probe, serving
+from tests.models.chat_server import Body, Handler, Served, is_probe, serving
 
 from freehold.cli.main import main
 
@@ -107,8 +107,8 @@ def test_what_is_wrong_with_an_endpoint_is_one_error_with_its_way_out(
 ) -> None:
     served.models = ("big", "small")
 
-    def unknown(handler: object, body: Body, number: int) -> bool:
-        handler.say_json(404, {"error": {"message": "no such model"}})  # type: ignore[attr-defined]
+    def unknown(handler: Handler, body: Body, number: int) -> bool:
+        handler.say_json(404, {"error": {"message": "no such model"}})
         return True
 
     served.trouble = unknown

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from tests.ladder.tasks import at_noon, colour_rows, truth
-from tests.models.chat_server import Body, Served, is_probe, serving
+from tests.models.chat_server import Body, Handler, Served, is_probe, serving
 
 from freehold.core.errors import ModelError
 from freehold.core.measure import Climb, Verdict
@@ -223,10 +222,10 @@ def test_an_endpoint_that_goes_down_pauses_the_climb_and_no_example_is_scored(
     with serving(Served(knows)) as served:
         place = Place(tmp_path, served, {"give_up_after": 3, "concurrency": 1})
 
-        def down(handler: object, body: Body, number: int) -> bool:
+        def down(handler: Handler, body: Body, number: int) -> bool:
             if len(served.questions) <= 12:
                 return False
-            handler.say_json(503, {"error": {"message": "overloaded"}})  # type: ignore[attr-defined]
+            handler.say_json(503, {"error": {"message": "overloaded"}})
             return True
 
         served.trouble = down
@@ -243,12 +242,12 @@ def test_single_failures_are_failures_of_their_examples_and_never_score_zero(
 ) -> None:
     hit: list[str] = []
 
-    def once(handler: object, body: Body, number: int) -> bool:
+    def once(handler: Handler, body: Body, number: int) -> bool:
         text = str(body["messages"][-1]["content"])
         if is_probe(body) or len(hit) >= 2 or text in hit:
             return False
         hit.append(text)
-        handler.say(200, b'{"choices": [{"mess')  # type: ignore[attr-defined]
+        handler.say(200, b'{"choices": [{"mess')
         return True
 
     with serving(Served(knows, once)) as served:

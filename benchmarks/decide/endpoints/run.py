@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ def main() -> None:
             climbs.append(climb_here(project, work))
         for serve in (transformers_serve, llama_server):
             with serve(arguments.servers, work) as engine:
-                rows += compared(engine, prompts, labels, local)
+                rows += compared(engine, prompts, labels, local=local)
                 if not arguments.no_climbs:
                     climbs.append(climb_on(engine, project, work))
     versions = versions_of(arguments.servers)
@@ -126,7 +126,7 @@ def answers_here(prompts: list[tuple[Message, ...]], labels: list[str]) -> dict:
 
 
 def compared(
-    engine: Engine, prompts: list[tuple[Message, ...]], labels: list[str], local: dict
+    engine: Engine, prompts: list[tuple[Message, ...]], labels: list[str], *, local: dict
 ) -> list[dict]:
     """Return what an engine answers and how fast, one request at a time and eight at once."""
     rows = []
@@ -141,7 +141,7 @@ def compared(
             "per_second": len(prompts) / seconds,
             "equal": shared(local["free"], free),
             "tokens": sum_of_tokens(free) == sum_of_tokens(local["free"]),
-            "differing": first_differing(local["free"], free, prompts),
+            "differing": first_differing(local["free"], free),
         }
         if concurrency == 8:
             held, held_seconds = timed(far, prompts, OneOf(labels=tuple(labels)))
@@ -178,7 +178,6 @@ def sum_of_tokens(results: Sequence[Generation | Failed]) -> int:
 def first_differing(
     local: Sequence[Generation | Failed],
     far: Sequence[Generation | Failed],
-    prompts: Sequence[tuple[Message, ...]],
 ) -> list[str]:
     """Return the first answers that differ, with the tokens that each counted in the prompt."""
     lines = []
@@ -193,7 +192,7 @@ def first_differing(
 
 
 def climb_here(project: Path, work: Path) -> dict:
-    return climbed("the local door", "freehold/acorn", project, work)
+    return climbed("the local door", "freehold/acorn", project, work=work)
 
 
 def climb_on(engine: Engine, project: Path, work: Path) -> dict:
@@ -205,10 +204,10 @@ def climb_on(engine: Engine, project: Path, work: Path) -> dict:
         "dollars_per_million_output_tokens": 1.8,
     }
     (settings / "config.yaml").write_text(json.dumps({"endpoints": {"far": spec}}))
-    return climbed(engine.name, "far", project, work)
+    return climbed(engine.name, "far", project, work=work)
 
 
-def climbed(name: str, model: str, project: Path, work: Path) -> dict:
+def climbed(name: str, model: str, project: Path, *, work: Path) -> dict:
     """Climb twice: the second time in a new store beside the old answers, so that it is free."""
     sets = {"model": model, **OTHERS, **SPLITS}
     command = ["climb", "--json", *[f"-s{k}={v}" for k, v in sets.items()]]
