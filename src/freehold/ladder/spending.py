@@ -50,18 +50,21 @@ def spending_note(spending: Spending, budget: BudgetSection) -> str | None:
         f"{numbers.plural(spending.requests, 'request')}, {numbers.count(spending.from_cache)} from the cache",
         f"{numbers.count(spending.retries)} sent again",
         *_lost(spending),
-        _of(
-            f"{numbers.count(spending.tokens)} tokens",
-            budget.tokens and numbers.count(budget.tokens),
-        ),
+        _so_far(spending, budget),
     ]
     if spending.dollars is None:
         parts.append("no price of tokens is known, so requests are priced by the time they take")
-    else:
-        parts.append(
-            _of(numbers.money(spending.dollars), budget.dollars and numbers.money(budget.dollars))
-        )
     return f"endpoints: {'; '.join(parts)}"
+
+
+def _so_far(spending: Spending, budget: BudgetSection) -> str:
+    """Return what all commands on this task and data spent, and the ceilings."""
+    tokens = _of(numbers.count(spending.tokens), budget.tokens and numbers.count(budget.tokens))
+    paid = f"{tokens} tokens"
+    if spending.dollars is not None:
+        ceiling = budget.dollars and numbers.money(budget.dollars)
+        paid += f" and {_of(numbers.money(spending.dollars), ceiling)}"
+    return f"{paid} on this task so far"
 
 
 def _lost(spending: Spending) -> tuple[str, ...]:
