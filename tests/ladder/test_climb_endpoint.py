@@ -10,7 +10,6 @@ import pytest
 from tests.ladder.tasks import at_noon, colour_rows, truth
 from tests.models.chat_server import Body, Handler, Served, is_probe, serving
 
-from freehold.core.errors import ModelError
 from freehold.core.measure import Climb, Verdict
 from freehold.core.message import user
 from freehold.core.taskfile import parse_task_file
@@ -201,19 +200,31 @@ def test_another_model_in_the_middle_fails_its_rung_and_is_never_mixed(tmp_path:
         }
 
 
-def test_another_model_during_the_audit_ends_the_climb_with_its_reason(tmp_path: Path) -> None:
-    with serving(Served(knows)) as served:
-        place = Place(tmp_path, served)
-        whole = place.climb(ladder="rungs: [zero_shot]")
-        assert whole.climb.audit is not None
-        before_the_audit = len(served.questions) - 8
-    (tmp_path / "endpoints.db").unlink()
-    second = tmp_path / "second"
+def test_nothing_is_recommended_where_another_model_answers_the_audit(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
     second.mkdir()
+    ladder = "rungs: [zero_shot]"
+    with serving(Served(knows)) as served:
+        whole = Place(first, served).climb(ladder=ladder).climb
+        before_the_audit = len(served.questions) - 8
+    assert whole.recommended == "zero_shot"
     with serving(Served()) as served:
         changes_after(served, before_the_audit + 2)
-        with pytest.raises(ModelError, match="END-006"):
-            Place(second, served).climb(ladder="rungs: [zero_shot]")
+        place = Place(second, served)
+        found = place.climb(ladder=ladder).climb
+        assert (found.recommended, found.audit) == (None, None)
+        assert any("nothing is recommended: the model behind far changed" in w for w in found.why)
+        assert verdicts(place.climb(ladder=ladder).climb) == [Verdict.FAIL]
+
+
+def test_nothing_is_recommended_where_a_later_rung_met_another_model(tmp_path: Path) -> None:
+    with serving(Served()) as served:
+        changes_after(served, 24)
+        found = Place(tmp_path, served).climb(ladder=RUNGS + ", stop: full").climb
+    assert states(found) == ["measured"] + ["failed"] * 3
+    assert found.recommended is None
+    assert any("nothing is recommended" in line for line in found.why)
 
 
 def test_an_endpoint_that_goes_down_pauses_the_climb_and_no_example_is_scored(

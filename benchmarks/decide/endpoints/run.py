@@ -38,7 +38,7 @@ HERE = Path(__file__).parent
 COMMAND = "OMP_NUM_THREADS=1 python benchmarks/decide/endpoints/run.py --servers PYTHON"
 PROMPTS, MAX_TOKENS = 100, 12
 RUNGS = "[zero_shot, few_shot, structured, retrieve]"
-SPLITS = {"data.split.test": 30, "data.split.dev": 10, "data.split.audit": 10}
+SPLITS = {"data.split.test": 20, "data.split.dev": 8, "data.split.audit": 8}
 OTHERS = {
     "ladder.rungs": RUNGS,
     "ladder.few_shot.k": [4],
@@ -76,16 +76,23 @@ def main() -> None:
         prompts, labels = asked(project, arguments.prompts)
         local = answers_here(prompts, labels)
         rows, climbs = [local], []
-        if not arguments.no_climbs:
-            climbs.append(climb_here(project, work))
         versions = versions_of(arguments.servers)
-        for serve in (llama_server, transformers_serve):
+        for serve in (transformers_serve, llama_server):
             with serve(arguments.servers, work) as engine:
                 rows += compared(engine, prompts, labels, local=local)
                 if not arguments.no_climbs:
                     climbs.append(climb_on(engine, project, work))
-            page = written(rows, climbs, versions, started=started)
-            (HERE / "RESULTS.md").write_text(page, encoding="utf-8")
+            write_page(rows, climbs, versions, started=started)
+        if not arguments.no_climbs:
+            climbs.insert(0, climb_here(project, work))
+            write_page(rows, climbs, versions, started=started)
+
+
+def write_page(
+    rows: list[dict], climbs: list[dict], versions: dict[str, str], *, started: datetime
+) -> None:
+    page = written(rows, climbs, versions, started=started)
+    (HERE / "RESULTS.md").write_text(page, encoding="utf-8")
 
 
 # The prompts ---------------------------------------------------------------------------------

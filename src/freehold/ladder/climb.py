@@ -6,7 +6,7 @@ found in the store. Verdicts are made once, at the end, from everything that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -58,7 +58,13 @@ from freehold.ladder.stability import ask_again
 from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
-from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote, Spending
+from freehold.models.remote import (
+    BudgetReachedError,
+    EndpointStoppedError,
+    ModelChangedError,
+    Remote,
+    Spending,
+)
 from freehold.store.ledger import Handle
 from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
@@ -511,17 +517,7 @@ class _Climbing:
         judged = self._with_verdicts()
         final = tuple(judged.get(result.rung, result) for result in results)
         advice = self._recommend(final)
-        audit: Audit | None = None
-        not_audited: str | None = None
-        if advice.rung is not None and len(self.snapshot.audit):
-            try:
-                audit, result = self._audited(judged[advice.rung])
-            except BudgetReachedError as reached:
-                not_audited = f"not checked on the audit rows: {reached.problems[0].message}"
-            else:
-                final = tuple(result if r.rung == result.rung else r for r in final)
-                if not audit.agrees:
-                    advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
+        advice, audit, final, not_audited = self._checked(advice, judged, final)
         self._count_look("test", self.snapshot.test.digest)
         measured = [result for result in final if result.state == "measured"]
         said = (
@@ -555,6 +551,28 @@ class _Climbing:
             judge=self._judge_figures(),
             endpoint_dollars=self._spending().dollars or 0.0,
         )
+
+    def _checked(
+        self,
+        advice: decide.Recommendation,
+        judged: Mapping[str, RungResult],
+        results: tuple[RungResult, ...],
+    ) -> tuple[decide.Recommendation, Audit | None, tuple[RungResult, ...], str | None]:
+        """Return the advice, the audit and the results when the recommended rung was audited; else why it was not."""
+        if advice.rung is None or not len(self.snapshot.audit):
+            return advice, None, results, None
+        try:
+            audit, result = self._audited(judged[advice.rung])
+        except BudgetReachedError as reached:
+            said = f"not checked on the audit rows: {reached.problems[0].message}"
+            return advice, None, results, said
+        except ModelChangedError as changed:
+            why = f"nothing is recommended: {changed.problems[0].message}"
+            return decide.Recommendation(rung=None, why=(why,)), None, results, None
+        results = tuple(result if r.rung == result.rung else r for r in results)
+        if not audit.agrees:
+            advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
+        return advice, audit, results, None
 
     def _spending(self) -> Spending:
         """Return what endpoints were asked, and what that cost."""

@@ -40,6 +40,7 @@ from freehold.models.endpoint_wire import Completion, Feature, Question
 from freehold.models.remote import (
     BudgetReachedError,
     EndpointStoppedError,
+    ModelChangedError,
     TokenPrices,
 )
 
@@ -123,7 +124,7 @@ class EndpointModel:
         self._dialect = _Dialect()
         self._known: tuple[Identity, int] | None = None
         self._served_models: tuple[dict[str, JsonValue], ...] | None = None
-        self._change: ModelError | None = None
+        self._change: ModelChangedError | None = None
         self._is_suspicious = False
         self._seen: set[tuple[str | None, str | None]] = set()
         self._streak = 0
@@ -178,7 +179,7 @@ class EndpointModel:
         """Ask the fixed prompts again.
 
         Raises:
-            ModelError: END-006 when another model answers; from then on every question raises it.
+            ModelChangedError: END-006 when another model answers; from then on every question raises it.
             EndpointStoppedError: nothing answers.
         """
         if self._change is not None:
@@ -193,7 +194,7 @@ class EndpointModel:
             return
         self._means.memory.retire(known.model, generation)
         count = identities.differing(known.answers, seen.answers)
-        self._change = ModelError(
+        self._change = ModelChangedError(
             "END-006",
             f"the model behind {self.name} changed while it was measured: {count} of"
             f" {len(seen.answers)} fixed probes are answered otherwise",

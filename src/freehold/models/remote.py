@@ -52,13 +52,17 @@ class Remote(Protocol):
         """Ask again what it was asked first.
 
         Raises:
-            ModelError: END-006 when another model answers.
+            ModelChangedError: END-006 when another model answers.
         """
         ...
 
 
 class EndpointStoppedError(ModelError):
     """The endpoint as a whole cannot be used any more: the work pauses, and nothing of it is lost."""
+
+
+class ModelChangedError(ModelError):
+    """Another model answers than at first: what was asked since then may be of either."""
 
 
 class BudgetReachedError(ModelError):
