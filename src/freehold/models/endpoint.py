@@ -107,7 +107,7 @@ class _Dialect:
     def refuse(self, feature: Feature) -> None:
         """Leave something out from now on."""
         with self.lock:
-            self.refused |= {feature}
+            self.refused = frozenset((*self.refused, feature))
 
 
 class EndpointModel:
@@ -532,7 +532,7 @@ class EndpointModel:
         entry = self._entry()
         with ThreadPoolExecutor(min(self._spec.concurrency, len(questions))) as pool:
             first = self._opening(questions[0], stop)  # learns what the server refuses, once
-            rest = list(pool.map(lambda question: self._opening(question, stop), questions[1:]))
+            rest = list(pool.map(self._opening, questions[1:], [stop] * len(questions)))
         answers = [first, *rest]
         self._seen |= {(found.served_as, found.system_fingerprint) for found in answers}
         prints = {found.system_fingerprint for found in answers if found.system_fingerprint}
@@ -598,8 +598,7 @@ class EndpointModel:
         if self._served_models is None:
             reply = self._means.transport.get("models")
             if isinstance(reply, Trouble):
-                is_gone_without = {"missing", "refused"} | (set() if is_needed else {"busy"})
-                if reply.kind not in is_gone_without:
+                if reply.kind not in {"missing", "refused"} and (is_needed or reply.kind != "busy"):
                     raise self._whole(reply)
                 self._served_models = ()
             else:

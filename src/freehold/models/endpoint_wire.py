@@ -121,7 +121,8 @@ def used_features(question: Question, refused: frozenset[Feature]) -> tuple[Feat
     """Return what a request uses that a server may refuse, in the order in which it is left out unasked."""
     used: list[Feature] = []
     if question.constraint is not None and "response_format" not in refused:
-        used += [] if "strict" in refused else ["strict"]
+        if "strict" not in refused:
+            used.append("strict")
         used.append("response_format")
     if question.wants_logprobs and "logprobs" not in refused:
         used.append("logprobs")
@@ -358,8 +359,9 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _count(value: JsonValue) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if is_count else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value
 
 
 def _clipped(text: str) -> str:
