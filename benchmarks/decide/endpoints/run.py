@@ -347,7 +347,9 @@ def written(
         f"## {len(local['free'])} prompts, greedy, at most {MAX_TOKENS} tokens",
         "",
         "Half of them name the labels, half ask for free text. `equal`: the text is the same, byte for byte, as that of the"
-        " local door. `held`: the answer is asked for as one of the labels by `response_format`.",
+        " local door. `held`: the answer is asked for as one of the labels by `response_format`. The local door holds the words"
+        " themselves to the labels, a server holds the model to JSON around them, which acorn was never taught: these are"
+        " two questions, and their answers need not be equal.",
         "",
         "| engine | answers per second | equal | failed | held: per second | held: on the list | held: equal |",
         "| --- | --- | --- | --- | --- | --- | --- |",

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from pydantic import JsonValue
 
 from freehold import __version__
 from freehold.core.candidate import Candidate
@@ -107,7 +108,7 @@ def climb_key(
 
     And the suites of kept ability, where the task names some.
     """
-    parts = [task.digest, snapshot.digest, base_digest, __version__]
+    parts: list[JsonValue] = [task.digest, snapshot.digest, base_digest, __version__]
     return digest_json("climb", [*parts, suites] if suites else parts)
 
 
