@@ -89,8 +89,13 @@ def test_the_expected_grade_lies_within_the_scale_and_follows_the_probabilities(
     )
     weights = [math.exp(one) for one in logprobs]
     wanted = sum(p * w for p, w in enumerate(weights)) / sum(weights) / (len(weights) - 1)
-    assert 0.0 <= expected_score(choice) <= 1.0
-    assert expected_score(choice) == pytest.approx(wanted, abs=1e-9)
+    assert 0.0 <= expected_score(choice, len(logprobs)) <= 1.0
+    assert expected_score(choice, len(logprobs)) == pytest.approx(wanted, abs=1e-9)
+
+
+def test_a_judge_without_probabilities_gives_the_grade_that_it_chose() -> None:
+    choice = Choice(index=3, label="4", logprobs=(), prompt_tokens=1, seconds=0.0)
+    assert expected_score(choice, 5) == 0.75
 
 
 def test_grades_of_criteria_are_averaged_and_anything_else_is_no_score() -> None:

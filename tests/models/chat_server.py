@@ -21,12 +21,12 @@ class Served:
     """What the server does, and what it was asked.
 
     `answer` gives the text for the body of a request. `trouble` is asked first, with the body and the number of the
-    request (from 1): True when it has answered by itself.
+    request (from 1): True when it has answered by itself. `models` None: the list of models breaks.
     """
 
     answer: Callable[[Body], str] = lambda body: "red"
     trouble: Callable[[Handler, Body, int], bool] = lambda handler, body, number: False
-    models: tuple[str, ...] = ("tiny",)
+    models: tuple[str, ...] | None = ("tiny",)
     system_fingerprint: str | None = None
     asked: list[Body] = field(default_factory=list[Body])
     keys: list[str | None] = field(default_factory=list[str | None])
@@ -45,7 +45,7 @@ class Served:
 
     def spec(self, **changes: Any) -> UserEndpoint:
         """Return settings for this server."""
-        return UserEndpoint(**{"url": self.url, "model": "tiny", **changes})
+        return UserEndpoint.model_validate({"url": self.url, "model": "tiny", **changes})
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -58,6 +58,9 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
+        if self.served.models is None:
+            self.say(500, b"Internal Server Error")
+            return
         entries = [
             {"id": name, "object": "model", "created": time.time()} for name in self.served.models
         ]

@@ -154,6 +154,29 @@ def test_without_response_format_the_likeliest_first_token_may_choose() -> None:
     assert isinstance(unknown, Failed)
 
 
+def test_a_server_that_ignores_response_format_is_said() -> None:
+    with serving(Served()) as served:
+        endpoints = Endpoints({"far": served.spec(retries=0)})
+        far = endpoints.open("far")
+        labels = OneOf(labels=("red", "blue"))
+        (written,) = far.generate([QUESTION], max_tokens=9, constraint=labels)
+        (choice,) = far.choose([QUESTION], labels.labels)
+        notes = endpoints.notes()
+        endpoints.close()
+    assert texts([written]) == ["red"]
+    assert isinstance(choice, Choice)
+    assert len(notes) == 1
+    assert "ignores response_format" in notes[0]
+
+
+def test_a_list_of_models_that_breaks_stops_only_who_needs_it() -> None:
+    with serving(Served(models=None)) as served:
+        with opened(served) as far:
+            assert texts(far.generate([QUESTION], max_tokens=9)) == ["red"]
+        with opened(served, model=None) as far, pytest.raises(ModelError, match="END-001"):
+            far.generate([QUESTION], max_tokens=9)
+
+
 def status(code: int, **headers: str) -> Trouble:
     def trouble(handler: Handler, body: Body, number: int) -> bool:
         handler.say_json(code, {"error": {"message": "overloaded"}}, **headers)

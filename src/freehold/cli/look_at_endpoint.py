@@ -1,4 +1,4 @@
-"""Look at the endpoint of a task: whether it answers, what it serves and asks for, and the most that a climb costs."""
+"""Look at the endpoint of a task: whether it answers, what it serves and asks for, and about what a climb costs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ _SHOWN_MODELS = 6
 
 
 @dataclass(frozen=True)
-class MostTokens:
-    """The most tokens that asking one rung takes, in and out, and how many requests."""
+class ExpectedTokens:
+    """About how many tokens asking one rung takes, in and out, and how many requests; mostly too many.
+
+    Every row is asked, with the longest training examples in its prompt, and answered at full length. Requests
+    that are sent again, and a search for a prompt, are not in it.
+    """
 
     requests: int
     prompt_tokens: int
@@ -32,7 +36,7 @@ class MostTokens:
 
 
 def endpoint(prepared: Prepared, session: Session) -> Seen:
-    """Whether the base's endpoint answers, what it serves, its price, and the most that a climb costs."""
+    """Whether the base's endpoint answers, what it serves, its price, and about what a climb costs."""
     from freehold.models.endpoints import Endpoints, place_of
 
     name = prepared.task.base.endpoint
@@ -51,11 +55,11 @@ def endpoint(prepared: Prepared, session: Session) -> Seen:
     finally:
         endpoints.close()
     tokens, dollars = _most(prepared)
-    priced = "no price is known" if dollars is None else f"at most {numbers.money(dollars)}"
+    priced = "no price is known" if dollars is None else f"about {numbers.money(dollars)}"
     lines = (
         f"{name}: {spec.url} ({place_of(spec.url)}), {said}",
         f"price: {_price(prepared)}",
-        f"a whole climb: at most {numbers.short_count(tokens)} tokens, {priced}; {_budget(prepared)}",
+        f"a whole climb: about {numbers.short_count(tokens)} tokens, {priced}, mostly less; {_budget(prepared)}",
     )
     return Seen(
         problems=problems,
@@ -65,36 +69,44 @@ def endpoint(prepared: Prepared, session: Session) -> Seen:
             "place": place_of(spec.url),
             "reachable": not problems,
             "serves": list(served),
-            "most_tokens": tokens,
-            "most_dollars": dollars,
+            "expected_tokens": tokens,
+            "expected_dollars": dollars,
         },
         lines=lines,
     )
 
 
 def endpoint_plan(prepared: Prepared) -> tuple[PlanRow, ...]:
-    """Return the plan of every rung on an endpoint: the most that its tokens cost. Nothing is asked."""
+    """Return the plan of every rung on an endpoint: about what its tokens cost. Nothing is asked."""
     rows: list[PlanRow] = []
     for name in RUNG_NAMES:
         if name not in prepared.task.ladder.rungs:
             continue
-        most = most_tokens(name, prepared)
-        if most is None:
+        wanted = expected_tokens(name, prepared)
+        if wanted is None:
             note = "an endpoint has no weights here; name a local model in models.base.id"
             rows.append(PlanRow(rung=name, state="skipped", note=note))
             continue
-        total = numbers.short_count(most.prompt_tokens + most.answer_tokens)
+        total = numbers.short_count(wanted.prompt_tokens + wanted.answer_tokens)
         note = (
-            f"at most {total} tokens in {numbers.count(most.requests)} requests"
-            if most.requests
+            f"about {total} tokens in {numbers.count(wanted.requests)} requests"
+            if wanted.requests
             else ""
         )
-        rows.append(PlanRow(rung=name, dollars=_dollars(most, prepared), note=note))
+        rows.append(PlanRow(rung=name, dollars=_dollars(wanted, prepared), note=note))
     return tuple(rows)
 
 
-def most_tokens(name: RungName, prepared: Prepared) -> MostTokens | None:
-    """Return the most tokens that a rung takes on dev, test and audit; None where it cannot run on an endpoint."""
+def expected_tokens(name: RungName, prepared: Prepared) -> ExpectedTokens | None:
+    """Return about how many tokens a rung takes; None where it cannot run on an endpoint.
+
+    It is asked about dev where it has something to choose, test, audit, wrong answers in other words, and for the
+    fixed prompts that tell who answers.
+    """
+    from freehold.ladder.stability import WORDINGS
+    from freehold.models.endpoint_identity import PROBE_TOKENS, PROBES, probe_prompts
+    from freehold.models.endpoint_wire import estimated_tokens
+
     ladder, snapshot = prepared.task.ladder, prepared.snapshot
     shots: dict[RungName, tuple[int, ...]] = {
         "zero_shot": (0,),
@@ -103,17 +115,24 @@ def most_tokens(name: RungName, prepared: Prepared) -> MostTokens | None:
         "retrieve": ladder.retrieve.k,
     }
     if name == "baseline":
-        return MostTokens(0, 0, 0)
+        return ExpectedTokens(0, 0, 0)
     if name not in shots:
         return None
     tried = [k for k in shots[name] if k <= len(snapshot.train)] or [0]
     asked = [(k, snapshot.dev.examples) for k in tried if len(tried) > 1]
-    asked += [(max(tried), snapshot.test.examples), (max(tried), snapshot.audit.examples)]
+    again = snapshot.test.examples[: prepared.task.diagnose.unstable]
+    held = (snapshot.test.examples, snapshot.audit.examples, *[again] * WORDINGS)
+    asked += [(max(tried), rows) for rows in held]
     passages = 3 * ladder.retrieve.chunk if name == "retrieve" and prepared.passages else 0
     answer = _answer_tokens(prepared)
     prompt = sum(_prompt_tokens(k, rows, prepared, passages=passages) for k, rows in asked)
     requests = sum(len(rows) for _, rows in asked)
-    return MostTokens(requests, prompt, requests * answer)
+    probes = len(PROBES)
+    return ExpectedTokens(
+        requests + probes,
+        prompt + sum(estimated_tokens(one) for one in probe_prompts()),
+        requests * answer + probes * PROBE_TOKENS,
+    )
 
 
 def _prompt_tokens(k: int, rows: Sequence[Example], prepared: Prepared, *, passages: int) -> int:
@@ -138,34 +157,34 @@ def _prompt_tokens(k: int, rows: Sequence[Example], prepared: Prepared, *, passa
 
 def _answer_tokens(prepared: Prepared) -> int:
     from freehold.core import message
-    from freehold.ladder.prompts import ANSWER_HEADROOM, ANSWER_MARGIN_TOKENS, answer_text
-    from freehold.models.endpoint_wire import WRAPPING_TOKENS, estimated_tokens
+    from freehold.ladder.prompts import ANSWER_HEADROOM, answer_text
+    from freehold.models.endpoint_wire import LIKELY_WRAPPING_TOKENS, estimated_tokens
 
     longest = max(
         estimated_tokens((message.assistant(answer_text(e.target)),))
         for e in prepared.snapshot.train.examples
     )
-    return int(ANSWER_HEADROOM * longest) + ANSWER_MARGIN_TOKENS + WRAPPING_TOKENS
+    return int(ANSWER_HEADROOM * longest) + LIKELY_WRAPPING_TOKENS
 
 
 def _most(prepared: Prepared) -> tuple[int, float | None]:
-    found = [most_tokens(name, prepared) for name in prepared.task.ladder.rungs]
-    known = [most for most in found if most is not None]
-    total = MostTokens(
-        sum(most.requests for most in known),
-        sum(most.prompt_tokens for most in known),
-        sum(most.answer_tokens for most in known),
+    found = [expected_tokens(name, prepared) for name in prepared.task.ladder.rungs]
+    known = [wanted for wanted in found if wanted is not None]
+    total = ExpectedTokens(
+        sum(wanted.requests for wanted in known),
+        sum(wanted.prompt_tokens for wanted in known),
+        sum(wanted.answer_tokens for wanted in known),
     )
     return total.prompt_tokens + total.answer_tokens, _dollars(total, prepared)
 
 
-def _dollars(most: MostTokens, prepared: Prepared) -> float | None:
+def _dollars(wanted: ExpectedTokens, prepared: Prepared) -> float | None:
     from freehold.ladder.spending import prices_of_tokens
 
-    if not most.requests:
+    if not wanted.requests:
         return 0.0
     return prices_of_tokens(prepared.task.prices).dollars(
-        prompt_tokens=most.prompt_tokens, answer_tokens=most.answer_tokens
+        prompt_tokens=wanted.prompt_tokens, answer_tokens=wanted.answer_tokens
     )
 
 

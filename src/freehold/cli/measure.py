@@ -45,7 +45,9 @@ class Subject:
     @property
     def account(self) -> str:
         """Names the task and its data for the budget: an evaluation and a climb of it spend from one."""
-        return digest_json("account", [self.task.digest, self.snapshot.digest])
+        from freehold.ladder.spending import account_of
+
+        return account_of(self.task, self.snapshot)
 
     def key(self, models: Models) -> str:
         """Return the name of this evaluation: what is measured, how, and on which examples."""

@@ -369,7 +369,8 @@ class Climb(Record):
 
     `looks` counts how often the test and audit splits were used for decisions, this climb
     included. `notes` are things the reader must know (defaults used, leaks, small splits).
-    `slice_members` are the ids of the test examples in each slice.
+    `slice_members` are the ids of the test examples in each slice. `endpoint_dollars` is what was paid
+    for tokens on this task and data so far; 0 where nothing was, or nobody knows their price.
     """
 
     task: str
@@ -385,6 +386,7 @@ class Climb(Record):
     notes: tuple[str, ...] = ()
     slice_members: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     judge: JudgeFigures | None = None
+    endpoint_dollars: float = 0.0
 
     def rung(self, name: str) -> RungResult:
         """Return the result of one rung.

@@ -343,7 +343,7 @@ class Judge:
         ]
         if not spec.criteria:
             chosen = self.model.choose(prompts, grade_labels(spec.grades))
-            return [_of_choice(one, expected_score) for one in chosen]
+            return [_of_choice(one, lambda c: expected_score(c, spec.grades)) for one in chosen]
         written = self.model.generate(
             prompts,
             max_tokens=_TOKENS_PER_CRITERION * (1 + len(spec.criteria)),

@@ -103,11 +103,14 @@ def criteria_schema(criteria: Sequence[str], grades: int) -> dict[str, JsonValue
     }
 
 
-def expected_score(choice: Choice) -> float:
+def expected_score(choice: Choice, grades: int) -> float:
     """Return the mean grade under the judge's probabilities, in [0, 1]: 0 for the worst grade.
 
-    The options are the grades in order. An engine without probabilities gives all weight to one.
+    The options are the grades in order. A judge whose probabilities nobody knows, as behind an endpoint, gives all
+    weight to the grade that it chose.
     """
+    if not choice.logprobs:
+        return choice.index / (grades - 1)
     top = max(choice.logprobs)
     weights = [math.exp(logprob - top) for logprob in choice.logprobs]
     places = range(len(weights))

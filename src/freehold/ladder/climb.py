@@ -6,7 +6,7 @@ found in the store. Verdicts are made once, at the end, from everything that was
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -54,12 +54,18 @@ from freehold.ladder.prepare import Prepared
 from freehold.ladder.resolution import resolution_lines
 from freehold.ladder.rung import Answerer, Rung, SkippedError
 from freehold.ladder.rungs import RUNGS
-from freehold.ladder.spending import spending_note, tokens_dollars_per_request
+from freehold.ladder.spending import account_of, spending_note, tokens_dollars_per_request
 from freehold.ladder.stability import ask_again
 from freehold.ladder.suites import NamedSuite, open_suites, suite_notes, suites_digest
 from freehold.ladder.tools import Models, Standing, Tools
 from freehold.ladder.work import BuildRecord, Workshop, untouched
-from freehold.models.remote import BudgetReachedError, EndpointStoppedError, Remote
+from freehold.models.remote import (
+    BudgetReachedError,
+    EndpointStoppedError,
+    ModelChangedError,
+    Remote,
+    Spending,
+)
 from freehold.store.ledger import Handle
 from freehold.store.lineage import Thing, descend, keep_snapshot
 from freehold.store.store import Store
@@ -186,8 +192,7 @@ class _Climbing:
         self.order = race.racing_order(snapshot.test.examples, seed=snapshot.seed)
         self.began = around.clock()
         self.budget_reached: str | None = None
-        account = digest_json("account", [task.digest, snapshot.digest])
-        around.models.endpoints.spend_for(account, task.budget)
+        around.models.endpoints.spend_for(account_of(task, snapshot), task.budget)
         self.measured: dict[str, Measured] = {}
         self.pairs: dict[tuple[str, str], Difference] = {}
 
@@ -276,8 +281,6 @@ class _Climbing:
             run = self._race(rung, built, answerer, kept=kept)
         else:
             run = self.shop.run(built.candidate, answerer, self.snapshot.test, phase="test")
-        if isinstance(answerer.model, Remote):
-            answerer.model.verify()
         too_many = self._too_many_failed(run)
         if too_many:
             return _skipped(rung.name, too_many).model_copy(
@@ -288,6 +291,7 @@ class _Climbing:
         cost = self._cost(run, built, answerer)
         test = self.snapshot.test
         stability = ask_again(self.shop, built.candidate, answerer, run=run, split=test)
+        _check_who_answered(answerer)
         told = diagnose.with_unstable(run.results, stability.unstable if stability else ())
         result = RungResult(
             rung=rung.name,
@@ -460,7 +464,7 @@ class _Climbing:
         if budget.wall_hours is not None and hours >= budget.wall_hours:
             return f"budget reached: budget.wall_hours is {budget.wall_hours:g}"
         dollars = hours * self.task.prices.dollars_per_machine_hour
-        dollars += self.tools.models.endpoints.spending().dollars or 0.0
+        dollars += self._spending().dollars or 0.0
         if budget.dollars is not None and dollars >= budget.dollars:
             return f"budget reached: budget.dollars is {budget.dollars:g}"
         return None
@@ -514,21 +518,20 @@ class _Climbing:
         judged = self._with_verdicts()
         final = tuple(judged.get(result.rung, result) for result in results)
         advice = self._recommend(final)
-        audit: Audit | None = None
-        if advice.rung is not None and len(self.snapshot.audit):
-            audit, result = self._audited(judged[advice.rung])
-            final = tuple(result if r.rung == result.rung else r for r in final)
-            if not audit.agrees:
-                advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
+        advice, audit, final, not_audited = self._checked(advice, judged, final)
         self._count_look("test", self.snapshot.test.digest)
-        said = resolution_lines(final, subject=advice.rung, bar=self.task.bar)
+        said = (
+            *resolution_lines(final, subject=advice.rung, bar=self.task.bar),
+            not_audited,
+            spending_note(self._spending(), self.task.budget),
+        )
         return Climb(
             task=self.task.name,
             task_digest=self.task.digest,
             snapshot_digest=self.snapshot.digest,
             rungs=final,
             recommended=advice.rung,
-            why=(*advice.why, *said),
+            why=(*advice.why, *(line for line in said if line)),
             audit=audit,
             looks={
                 "test": self._looks("test", self.snapshot.test.digest),
@@ -539,19 +542,40 @@ class _Climbing:
             notes=(
                 *self.prepared.notes,
                 *suite_notes(final, self.suites),
-                *self._endpoint_notes(),
+                *self.tools.models.endpoints.notes(),
             ),
             slice_members={
                 name: tuple(sorted(ids)) for name, ids in self.prepared.slice_members.items()
             },
             judge=self._judge_figures(),
+            endpoint_dollars=self._spending().dollars or 0.0,
         )
 
-    def _endpoint_notes(self) -> tuple[str, ...]:
-        """Return what a reader must know of the endpoints, and what they cost."""
-        endpoints = self.tools.models.endpoints
-        spent = spending_note(endpoints.spending(), self.task.budget)
-        return (*endpoints.notes(), *((spent,) if spent else ()))
+    def _checked(
+        self,
+        advice: decide.Recommendation,
+        judged: Mapping[str, RungResult],
+        results: tuple[RungResult, ...],
+    ) -> tuple[decide.Recommendation, Audit | None, tuple[RungResult, ...], str | None]:
+        """Return the advice, the audit and the results when the recommended rung was audited; else why it was not."""
+        if advice.rung is None or not len(self.snapshot.audit):
+            return advice, None, results, None
+        try:
+            audit, result = self._audited(judged[advice.rung])
+        except BudgetReachedError as reached:
+            said = f"not checked on the audit rows: {reached.problems[0].message}"
+            return advice, None, results, said
+        except ModelChangedError as changed:
+            why = f"nothing is recommended: {changed.problems[0].message}"
+            return decide.Recommendation(rung=None, why=(why,)), None, results, None
+        results = tuple(result if r.rung == result.rung else r for r in results)
+        if not audit.agrees:
+            advice = decide.contradicted(result, audit.estimate, bar=self.task.bar)
+        return advice, audit, results, None
+
+    def _spending(self) -> Spending:
+        """Return what endpoints were asked, and what that cost."""
+        return self.tools.models.endpoints.spending()
 
     def _judge_figures(self) -> JudgeFigures | None:
         if self.judge is None:
@@ -571,6 +595,7 @@ class _Climbing:
         candidate = self.store.get(str(result.candidate_digest), Candidate)
         answerer = self.shop.load(RUNGS[candidate.rung], candidate)
         run = self.shop.run(candidate, answerer, self.snapshot.audit, phase="audit")
+        _check_who_answered(answerer)
         self._count_look("audit", self.snapshot.audit.digest)
         found = self._evidence(run, self.snapshot.audit)
         agrees = decide.audit_agrees(found.judged, bar=self.task.bar)
@@ -618,7 +643,6 @@ class _Climbing:
         return np.random.default_rng(self.snapshot.seed)
 
     def _progress(self, step: Progress) -> None:
-        spent = self.tools.models.endpoints.spending()
         self.on_event(
             RungProgress(
                 self.rung_now,
@@ -627,7 +651,7 @@ class _Climbing:
                 step.total,
                 step.detail,
                 step.quality,
-                spending=spent,
+                spending=self._spending(),
             )
         )
 
@@ -637,6 +661,16 @@ def held_out_overlap(snapshot: Snapshot, *, suites: Sequence[NamedSuite] = ()) -
     splits = (snapshot.dev, snapshot.test, snapshot.audit)
     rows = [example.input for split in splits for example in split.examples]
     return Overlap([*rows, *(text for suite in suites for text in suite.texts())])
+
+
+def _check_who_answered(answerer: Answerer) -> None:
+    """Ask an endpoint once more who it is, when all that a rung asks of it was answered.
+
+    Raises:
+        ModelError: another model answers than at first, so nobody knows which one gave the answers.
+    """
+    if isinstance(answerer.model, Remote):
+        answerer.model.verify()
 
 
 def _skipped(name: str, reason: str) -> RungResult:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from freehold.core.measure import Run
+from freehold.core.record import digest_json
 from freehold.core.sections import BudgetSection, Prices
+from freehold.core.snapshot import Snapshot
+from freehold.core.task import Task
 from freehold.models.door import Model
 from freehold.models.remote import Remote, Spending, TokenPrices
 from freehold.report import numbers
+
+
+def account_of(task: Task, snapshot: Snapshot) -> str:
+    """Return the name that spending on endpoints is counted under: what is asked, and the data.
+
+    Bar, prices and the budget itself are no part of it: a larger budget counts what was spent under the former one.
+    """
+    return digest_json("account", [task.name, task.question_digest, snapshot.digest])
 
 
 def prices_of_tokens(prices: Prices) -> TokenPrices:
@@ -38,18 +49,29 @@ def spending_note(spending: Spending, budget: BudgetSection) -> str | None:
     parts = [
         f"{numbers.plural(spending.requests, 'request')}, {numbers.count(spending.from_cache)} from the cache",
         f"{numbers.count(spending.retries)} sent again",
-        _of(
-            f"{numbers.count(spending.tokens)} tokens",
-            budget.tokens and numbers.count(budget.tokens),
-        ),
+        *_lost(spending),
+        _so_far(spending, budget),
     ]
     if spending.dollars is None:
         parts.append("no price of tokens is known, so requests are priced by the time they take")
-    else:
-        parts.append(
-            _of(numbers.money(spending.dollars), budget.dollars and numbers.money(budget.dollars))
-        )
     return f"endpoints: {'; '.join(parts)}"
+
+
+def _so_far(spending: Spending, budget: BudgetSection) -> str:
+    """Return what all commands on this task and data spent, and the ceilings."""
+    tokens = _of(numbers.count(spending.tokens), budget.tokens and numbers.count(budget.tokens))
+    paid = f"{tokens} tokens"
+    if spending.dollars is not None:
+        ceiling = budget.dollars and numbers.money(budget.dollars)
+        paid += f" and {_of(numbers.money(spending.dollars), ceiling)}"
+    return f"{paid} on this task so far"
+
+
+def _lost(spending: Spending) -> tuple[str, ...]:
+    if not spending.lost:
+        return ()
+    lost = numbers.plural(spending.lost, "answer")
+    return (f"{lost} lost on the way, each counted at the most that it can have cost",)
 
 
 def _of(spent: str, ceiling: str | float | None) -> str:

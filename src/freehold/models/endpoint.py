@@ -40,6 +40,7 @@ from freehold.models.endpoint_wire import Completion, Feature, Question
 from freehold.models.remote import (
     BudgetReachedError,
     EndpointStoppedError,
+    ModelChangedError,
     TokenPrices,
 )
 
@@ -106,7 +107,7 @@ class _Dialect:
     def refuse(self, feature: Feature) -> None:
         """Leave something out from now on."""
         with self.lock:
-            self.refused |= {feature}
+            self.refused = frozenset((*self.refused, feature))
 
 
 class EndpointModel:
@@ -123,7 +124,7 @@ class EndpointModel:
         self._dialect = _Dialect()
         self._known: tuple[Identity, int] | None = None
         self._served_models: tuple[dict[str, JsonValue], ...] | None = None
-        self._change: ModelError | None = None
+        self._change: ModelChangedError | None = None
         self._is_suspicious = False
         self._seen: set[tuple[str | None, str | None]] = set()
         self._streak = 0
@@ -157,6 +158,11 @@ class EndpointModel:
         """How many requests were sent once more."""
         return self._means.transport.retries
 
+    @property
+    def lost(self) -> int:
+        """How many answers were lost on the way; each counts at the most that it can have cost."""
+        return self._means.transport.lost
+
     def pay_from(self, purse: Purse) -> None:
         """Pay for everything that is asked from now on from another purse."""
         self._means = replace(self._means, purse=purse)
@@ -173,7 +179,7 @@ class EndpointModel:
         """Ask the fixed prompts again.
 
         Raises:
-            ModelError: END-006 when another model answers; from then on every question raises it.
+            ModelChangedError: END-006 when another model answers; from then on every question raises it.
             EndpointStoppedError: nothing answers.
         """
         if self._change is not None:
@@ -188,7 +194,7 @@ class EndpointModel:
             return
         self._means.memory.retire(known.model, generation)
         count = identities.differing(known.answers, seen.answers)
-        self._change = ModelError(
+        self._change = ModelChangedError(
             "END-006",
             f"the model behind {self.name} changed while it was measured: {count} of"
             f" {len(seen.answers)} fixed probes are answered otherwise",
@@ -224,6 +230,8 @@ class EndpointModel:
         results: dict[int, Generation | Failed] = {}
 
         def settle(place: int, found: Completion | Failed) -> None:
+            if isinstance(found, Completion) and constraint is not None:
+                self._look_whether_held(found, constraint)
             result = found if isinstance(found, Failed) else self._generation(found, constraint)
             results[place] = result
             if on_answer is not None:
@@ -256,6 +264,8 @@ class EndpointModel:
         results: dict[int, Choice | Failed] = {}
 
         def settle(place: int, found: Completion | Failed) -> None:
+            if isinstance(found, Completion):
+                self._look_whether_held(found, labels)
             result = found if isinstance(found, Failed) else self._choice(found, labels)
             results[place] = result
             if on_answer is not None:
@@ -440,6 +450,13 @@ class EndpointModel:
             self._is_suspicious = True
             self._seen.add(signs)
 
+    def _look_whether_held(self, found: Completion, constraint: Constraint) -> None:
+        """Say where a server takes `response_format` and does not keep to it."""
+        if "response_format" not in self._dialect.refused and not wire.is_held(found, constraint):
+            self._means.tally.say(
+                f"{self.name} ignores response_format: its answers are free text, held to nothing"
+            )
+
     # Results ---------------------------------------------------------------------------------
 
     def _generation(self, found: Completion, constraint: Constraint | None) -> Generation | Failed:
@@ -515,7 +532,7 @@ class EndpointModel:
         entry = self._entry()
         with ThreadPoolExecutor(min(self._spec.concurrency, len(questions))) as pool:
             first = self._opening(questions[0], stop)  # learns what the server refuses, once
-            rest = list(pool.map(lambda question: self._opening(question, stop), questions[1:]))
+            rest = list(pool.map(self._opening, questions[1:], [stop] * len(questions)))
         answers = [first, *rest]
         self._seen |= {(found.served_as, found.system_fingerprint) for found in answers}
         prints = {found.system_fingerprint for found in answers if found.system_fingerprint}
@@ -569,16 +586,19 @@ class EndpointModel:
         )
 
     def _entry(self) -> dict[str, JsonValue] | None:
-        """Return what the server says of the model; None where it says nothing."""
-        entries = self._list()
+        """Return what the server says of the model; None where it says nothing.
+
+        A server may break over its list and answer well: where a model is named, the fixed prompts tell.
+        """
+        entries = self._list(is_needed=self._spec.model is None)
         name = self._model()
         return next((entry for entry in entries if entry["id"] == name), None)
 
-    def _list(self) -> tuple[dict[str, JsonValue], ...]:
+    def _list(self, *, is_needed: bool = True) -> tuple[dict[str, JsonValue], ...]:
         if self._served_models is None:
             reply = self._means.transport.get("models")
             if isinstance(reply, Trouble):
-                if reply.kind not in {"missing", "refused"}:
+                if reply.kind not in {"missing", "refused"} and (is_needed or reply.kind != "busy"):
                     raise self._whole(reply)
                 self._served_models = ()
             else:

@@ -95,7 +95,7 @@ class Purse:
         self._spent = spent
         self._aside = NOTHING
         self._open = 0
-        self._is_closed = False
+        self._closed_by: Amount | None = None
         self._changed = threading.Condition()
 
     @property
@@ -114,14 +114,16 @@ class Purse:
                 every request after that.
         """
         with self._changed:
-            while not self._is_closed and not self._fits(most):
+            while self._closed_by is None and not self._fits(most):
                 if should_stop():
                     return False
-                self._is_closed = self._open == 0
-                self._changed.wait(0.0 if self._is_closed else 0.1)
-            if self._is_closed:
-                self._changed.notify_all()
-                raise self._reached(most)
+                if self._open == 0:
+                    self._closed_by = most
+                    self._changed.notify_all()
+                else:
+                    self._changed.wait(0.1)
+            if self._closed_by is not None:
+                raise self._reached(self._closed_by)
             self._keep(most)
             self._aside += most
             self._open += 1

@@ -36,8 +36,11 @@ NAMES: Mapping[Feature, tuple[str, ...]] = {
 SEED = 7
 TOP_LOGPROBS = 20
 ANSWER = "answer"
-WRAPPING_TOKENS = 16
-"""What `{"answer": ...}` adds to an answer."""
+WRAPPING_TOKENS = 128
+"""The room that `{"answer": ...}` may take around an answer: servers that hold a model to a schema let it write spaces
+and empty lines between the parts, and small models do."""
+LIKELY_WRAPPING_TOKENS = 8
+"""What `{"answer": ...}` mostly takes around an answer."""
 BYTES_PER_TOKEN = 3
 _MESSAGE_TOKENS, _TEMPLATE_TOKENS = 16, 64
 _TOO_LONG = re.compile(
@@ -118,7 +121,8 @@ def used_features(question: Question, refused: frozenset[Feature]) -> tuple[Feat
     """Return what a request uses that a server may refuse, in the order in which it is left out unasked."""
     used: list[Feature] = []
     if question.constraint is not None and "response_format" not in refused:
-        used += [] if "strict" in refused else ["strict"]
+        if "strict" not in refused:
+            used.append("strict")
         used.append("response_format")
     if question.wants_logprobs and "logprobs" not in refused:
         used.append("logprobs")
@@ -177,6 +181,18 @@ def unwrapped(text: str, constraint: Constraint | None) -> str:
     if isinstance(constraint, OneOf):
         return inner if isinstance(inner, str) else text
     return json.dumps(inner, ensure_ascii=False)
+
+
+def is_held(completion: Completion, constraint: Constraint) -> bool:
+    """Return whether an answer is what was asked for by `response_format`, as far as it was written."""
+    if completion.truncated or completion.text is None:
+        return True
+    try:
+        value = cast(JsonValue, json.loads(completion.text))
+    except (ValueError, RecursionError):
+        return False
+    wanted = isinstance(constraint, FitsSchema) and is_object(constraint)
+    return isinstance(value, dict) and (wanted or set(value) == {ANSWER})
 
 
 def label_place(text: str, labels: Sequence[str]) -> int | None:
@@ -343,8 +359,9 @@ def _text(value: JsonValue) -> str | None:
 
 
 def _count(value: JsonValue) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if is_count else None
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        return None
+    return value
 
 
 def _clipped(text: str) -> str:

@@ -125,6 +125,7 @@ class Endpoints:
             requests=self._tally.requests,
             from_cache=self._tally.from_cache,
             retries=sum(model.retries for model in self._models),
+            lost=sum(model.lost for model in self._models),
             tokens=spent.tokens,
             dollars=spent.dollars if are_known else None,
         )

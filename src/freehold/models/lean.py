@@ -282,9 +282,8 @@ def _product_maker(module: PreTrainedModel) -> _ProductMaker:
     if sum(weights.values()) > MOST_PACKED_BYTES or not torch.backends.mkldnn.is_available():
         return _together
     try:
-        probe = nn.utils.skip_init(nn.Linear, 16, 16)  # the global generator is left alone
-        nn.init.zeros_(probe.weight)
-        nn.init.zeros_(probe.bias)
+        probe = nn.Linear(16, 16, device="meta")  # without first weights from the global generator
+        probe.weight, probe.bias = nn.Parameter(torch.zeros(16, 16)), nn.Parameter(torch.zeros(16))
         _packed(probe)(torch.zeros(1, 16), torch.zeros(1, 16))
     except (AttributeError, RuntimeError):
         return _together
@@ -324,7 +323,7 @@ def _together(*linears: nn.Linear) -> Product:
     return product
 
 
-def _joined(parameters: Sequence[nn.Parameter]) -> Tensor:
+def _joined(parameters: Sequence[Tensor]) -> Tensor:
     whole = torch.cat([parameter.data for parameter in parameters])
     start = 0
     for parameter in parameters:

@@ -52,13 +52,17 @@ class Remote(Protocol):
         """Ask again what it was asked first.
 
         Raises:
-            ModelError: END-006 when another model answers.
+            ModelChangedError: END-006 when another model answers.
         """
         ...
 
 
 class EndpointStoppedError(ModelError):
     """The endpoint as a whole cannot be used any more: the work pauses, and nothing of it is lost."""
+
+
+class ModelChangedError(ModelError):
+    """Another model answers than at first: what was asked since then may be of either."""
 
 
 class BudgetReachedError(ModelError):
@@ -71,6 +75,8 @@ class Spending:
 
     `requests` were answered, `from_cache` were known already, `retries` were sent once more. `dollars` is
     None where a price is missing. Dollars and tokens count what earlier commands spent on the same task.
+    `lost` answers were on their way when the connection broke or the time was over: they are in the
+    dollars and tokens at the most that they can have cost.
     """
 
     requests: int = 0
@@ -78,8 +84,9 @@ class Spending:
     retries: int = 0
     tokens: int = 0
     dollars: float | None = None
+    lost: int = 0
 
     @property
     def is_nothing(self) -> bool:
         """Whether no endpoint was asked."""
-        return not (self.requests or self.from_cache or self.retries)
+        return not (self.requests or self.from_cache or self.retries or self.lost)

@@ -106,6 +106,11 @@ def spent_dollars(climb: Climb, task: Task) -> float:
     return climb.seconds / 3600 * task.prices.dollars_per_machine_hour
 
 
+def all_dollars(climb: Climb, task: Task) -> float:
+    """Return what the climb cost in machine time, and in tokens of endpoints."""
+    return spent_dollars(climb, task) + climb.endpoint_dollars
+
+
 def why_parts(sentence: str) -> tuple[str, str]:
     """Split a sentence of `why` into a short label and its text: `vs lora: ...`; the label may be ``."""
     label, separator, rest = sentence.partition(": ")

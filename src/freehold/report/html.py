@@ -434,7 +434,8 @@ def _made(view: ReportView) -> Markup:
         (
             "time and money",
             f"{numbers.clock(climb.seconds)}, "
-            f"{numbers.money(round(findings.spent_dollars(climb, view.task), 2))} of machine time",
+            f"{numbers.money(round(findings.spent_dollars(climb, view.task), 2))} of machine time"
+            + _for_tokens(climb.endpoint_dollars),
         ),
         ("looks", _looks(climb)),
         (
@@ -536,3 +537,7 @@ def _foot(view: ReportView) -> Markup:
         f"Made by Freehold {version} on your machine. This file loads nothing"
         + ("; its one script works the sliders." if view.what_if else " and runs nothing."),
     )
+
+
+def _for_tokens(dollars: float) -> str:
+    return f", {numbers.money(dollars)} for tokens of endpoints" if dollars else ""

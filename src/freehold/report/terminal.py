@@ -103,7 +103,7 @@ def closing(
 
 def _heading(climb: Climb, task: Task, *, climb_id: str, look: Look) -> list[Line]:
     name = climb_id or clean(climb.task)
-    dollars = numbers.money(round(findings.spent_dollars(climb, task), 2))
+    dollars = numbers.money(round(findings.all_dollars(climb, task), 2))
     left = line(Span(name, "strong"), f" done in {numbers.clock(climb.seconds)} · {dollars}")
     right = line(
         f"test {findings.test_size(climb)},"

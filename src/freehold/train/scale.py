@@ -202,7 +202,9 @@ class Line:
 
     def move(self, scale: float) -> None:
         """Set every weight; at the ends it is the end itself."""
-        with torch.no_grad():  # and not through `data`: whoever keeps a form of a weight must see it move
+        with (
+            torch.no_grad()
+        ):  # and not through `data`: whoever keeps a form of a weight must see it move
             for name, parameter in self.network.named_parameters():
                 if name in self.first:
                     parameter.copy_(self._weight(name, scale, parameter.device))
