@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from playwright.sync_api import Browser, sync_playwright
+
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-extensions",
+)
 
 # No deadline: a slow machine is no failure.
 settings.register_profile("freehold", deadline=None)
@@ -21,3 +34,20 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside the repository: public data sets are not committed")
     return folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    """Debian's Chromium on the PATH, for the page tests of one file: a process can drive one at a time.
+
+    Skips the test where there is none. Playwright's own download is never used.
+    """
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no chromium on the PATH: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=found, headless=True, args=list(SWITCHES)
+        )
+        yield started
+        started.close()

@@ -9,7 +9,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from tests.ladder.tasks import at_noon, colour_rows, truth
-from tests.web.conftest import browser as browser
 
 from freehold.core.errors import ConfigError, UsageError
 from freehold.core.measure import Climb, Run, Verdict

@@ -1,40 +1,16 @@
-"""Browsers for the page tests: Debian's Chromium on the PATH, driven by Playwright; loopback only."""
+"""Pages for the page tests, in the browser that all rooms share; loopback only."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Generator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route
 
-SWITCHES = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-)
 EXPECTED = ("status of 422", "ERR_CONNECTION_REFUSED")
 """What a browser writes to its console of an answer that was refused, and of a server that has stopped."""
 LOOPBACK = {"127.0.0.1", "localhost"}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Generator[Browser]:
-    """Chromium; skips the test where there is none. Playwright's own download is never used."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("no chromium on the PATH: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path=found, headless=True, args=list(SWITCHES)
-        )
-        yield started
-        started.close()
 
 
 OpenPage = Callable[..., Page]
