@@ -296,7 +296,9 @@ def test_parquet_values_become_json_values(tmp_path: Path) -> None:
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "b.jsonl").write_bytes(lines(ROWS[:1]))
-    (tmp_path / "data" / "a.csv.gz").write_bytes(gzip.compress(b"text,label\nfrom csv,a\n"))
+    (tmp_path / "data" / "a.csv.gz").write_bytes(
+        gzip.compress(b"text,label\nfrom csv,a\n", mtime=0)
+    )
     (tmp_path / "data" / "README.md").write_text("not read")
     (tmp_path / "data" / ".hidden.jsonl").write_text("not read")
     found = read("data", columns=Columns(), root=tmp_path)
@@ -321,7 +323,7 @@ def test_an_id_that_two_files_use_gets_the_name_of_its_file(tmp_path: Path) -> N
         b"text,label\na,b\n",
         b"text\tlabel\na\tb\n",
         as_parquet([{"text": "a", "label": "b"}]),
-        gzip.compress(b"text,label\na,b\n"),
+        gzip.compress(b"text,label\na,b\n", mtime=0),
         zstandard.ZstdCompressor().compress(b'{"text": "a", "label": "b"}'),
     ],
 )
@@ -338,7 +340,7 @@ def test_json_may_wrap_its_rows_or_be_lines(tmp_path: Path) -> None:
 
 
 def test_the_digest_is_of_the_file_as_it_lies_there(tmp_path: Path) -> None:
-    content = gzip.compress(lines(ROWS))
+    content = gzip.compress(lines(ROWS), mtime=0)
     source = read_bytes(tmp_path, "x.jsonl.gz", content).sources[0]
     assert source.sha256 == "sha256:" + hashlib.sha256(content).hexdigest()
     assert source.rows == 6
@@ -353,13 +355,13 @@ def test_the_digest_is_of_the_file_as_it_lies_there(tmp_path: Path) -> None:
         ("x.jsonl", b"", "DAT-002"),
         ("x.jsonl", b"\n \n", "DAT-002"),
         ("x.csv", b"text,label\n", "DAT-002"),
-        ("x.jsonl.gz", gzip.compress(b""), "DAT-002"),
+        ("x.jsonl.gz", gzip.compress(b"", mtime=0), "DAT-002"),
         ("x.jsonl", b"\0\1\2", "DAT-003"),
         ("x.csv", "text,label\na,b\n".encode("utf-16"), "DAT-003"),
         ("x.jsonl", as_parquet([{"text": "a"}]), "DAT-003"),
         ("x.docx", b"PK", "DAT-004"),
         ("x.jsonl.gz", b"no gzip", "DAT-005"),
-        ("x.jsonl.gz", gzip.compress(lines(ROWS))[:-9], "DAT-005"),
+        ("x.jsonl.gz", gzip.compress(lines(ROWS), mtime=0)[:-9], "DAT-005"),
         ("x.jsonl.zst", zstandard.ZstdCompressor().compress(lines(ROWS) * 9)[:-3], "DAT-005"),
         ("x.jsonl.zst", b"no zstandard", "DAT-005"),
         ("x.parquet", b"PAR1 and no more", "DAT-005"),
