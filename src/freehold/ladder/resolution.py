@@ -69,12 +69,14 @@ def racing_line(results: Sequence[RungResult]) -> str:
         f"racing: {numbers.count(evaluated)} of {numbers.count(planned)} test examples evaluated,"
         f" {numbers.count(saved)} saved ({saved / planned:.0%})".replace("%", " %")
     )
-    unbegun = [r for r in results if r.state == "skipped" and _is_cut_short(r.reason or "")]
+    unbegun = [r for r in results if is_cut_short(r)]
     return line + (f"; {numbers.plural(len(unbegun), 'rung')} not begun" if unbegun else "")
 
 
-def _is_cut_short(reason: str) -> bool:
-    return reason.startswith(("stop reached", "budget reached"))
+def is_cut_short(result: RungResult) -> bool:
+    """Return whether a rung was left out by the end of the climb, and not for what it lacks."""
+    reason = result.reason or ""
+    return result.state == "skipped" and reason.startswith(("stop reached", "budget reached"))
 
 
 def _points(share: float) -> str:

@@ -22,7 +22,7 @@ from freehold.evaluate.scorers import Scorer
 from freehold.ladder import decide, race
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.cost import cheapest_by_volume, priced_again
-from freehold.ladder.resolution import resolution_lines
+from freehold.ladder.resolution import is_cut_short, resolution_lines
 from freehold.report import numbers
 from freehold.report.what_if_view import AUDIT_AGREES, AUDIT_DISAGREES, LETTERS, WhatIfTable
 from freehold.report.what_if_view import CheapestRange as ShownRange
@@ -263,7 +263,7 @@ def _rungs_in_race(climb: Climb) -> int:
     """Return how many rungs the race might have come to; 0 where there was none."""
     if not any(result.planned is not None for result in climb.rungs):
         return 0
-    return sum(result.state != "skipped" or _was_stopped(result) for result in climb.rungs)
+    return sum(result.state != "skipped" or is_cut_short(result) for result in climb.rungs)
 
 
 def _verdicts(
@@ -407,12 +407,7 @@ def _why(
         lines.append(
             f"audit: {advice.rung} was not scored on the audit rows; {found.climb_command} does that"
         )
-    left_out = [r.rung for r in before.rungs if r.state == "skipped" and _was_stopped(r)]
+    left_out = [r.rung for r in before.rungs if is_cut_short(r)]
     if left_out:
         lines.append(f"unmeasured: {', '.join(left_out)}; {found.climb_command} goes on to them")
     return (first, *rest, *resolves, *lines)
-
-
-def _was_stopped(result: RungResult) -> bool:
-    """Return whether a rung was left out by the end of the climb, and not for what it lacks."""
-    return (result.reason or "").startswith(("stop reached", "budget reached"))

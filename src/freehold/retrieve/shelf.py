@@ -62,6 +62,17 @@ class Shelf(Protocol):
         ...
 
 
+@contextmanager
+def _ended(connection: Any) -> Generator[None]:
+    """Commit what was begun on a connection of either kind; after an error nothing of it stands."""
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
 # SQLite --------------------------------------------------------------------------------------
 
 
@@ -97,24 +108,15 @@ class SqliteShelf:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             raise _busy(self.name, error) from error
-        with self._ended():
+        with _ended(self._connection):
             yield
 
     @contextmanager
     def reading(self) -> Generator[None]:
         """Read the tables as they are at one moment."""
         self._connection.execute("BEGIN")
-        with self._ended():
+        with _ended(self._connection):
             yield
-
-    @contextmanager
-    def _ended(self) -> Generator[None]:
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def to_bytes(self) -> bytes:
         """Return the tables as the bytes of a file, without empty space."""
@@ -246,24 +248,15 @@ class PostgresShelf:
         except self._errors as error:
             self._connection.execute("ROLLBACK")
             raise _busy(self.name, error) from error
-        with self._ended():
+        with _ended(self._connection):
             yield
 
     @contextmanager
     def reading(self) -> Generator[None]:
         """Read the tables as they are at one moment."""
         self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        with self._ended():
+        with _ended(self._connection):
             yield
-
-    @contextmanager
-    def _ended(self) -> Generator[None]:
-        try:
-            yield
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def to_bytes(self) -> bytes:
         """Return the tables as the bytes of a SQLite file."""
