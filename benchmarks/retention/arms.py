@@ -57,6 +57,7 @@ class Setting:
     folder: Path
     replay: Sequence[TrainingRow] = ()
     retention: Retention | None = None
+    ours: LoraSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,8 @@ def naive(lab: Lab, setting: Setting) -> Trained:
 
 
 def ours(lab: Lab, setting: Setting) -> Trained:
-    """Train the `lora` rung as it is, at its own rate: replay under sharpened soft targets, within a budget."""
-    defaults = LoraSpec(epochs=setting.epochs, seed=setting.seed)
-    return _tuned(lab, setting, defaults, retention=setting.retention)
+    """Train the `lora` rung as it is, at its own rate: replay under sharpened soft targets, and curvature."""
+    return _tuned(lab, setting, setting.ours or LoraSpec(), retention=setting.retention)
 
 
 def _tuned(lab: Lab, setting: Setting, spec: LoraSpec, *, retention: Retention | None) -> Trained:

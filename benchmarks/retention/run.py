@@ -71,6 +71,11 @@ def _arguments() -> argparse.Namespace:
     for name in ("rows", "dev", "test", "sequence-test", "probes", "pool", "seeds"):
         parser.add_argument(f"--{name}", type=int, help="instead of the default; keep --out apart")
     parser.add_argument("--epochs", type=float, help="instead of three, or what 300 steps need")
+    parser.add_argument(
+        "--ours",
+        default="{}",
+        help='other settings of ours as JSON, {"retention": {"curvature": 0}}; keep --out apart',
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"])
     parser.add_argument("--minutes", type=float, default=1e9)
@@ -101,6 +106,7 @@ class Run:
             bases=bases,
             sizes=self.sizes,
             device=arguments.device or _device(),
+            ours=arguments.ours,
         )
         arguments.out.mkdir(parents=True, exist_ok=True)
         self.file = arguments.out / "cells.jsonl"

@@ -24,14 +24,14 @@ from torch import Tensor
 
 from freehold.core.measure import Frontier, FrontierPoint
 from freehold.core.outcome import Scored
-from freehold.core.sections import RetentionSpec
+from freehold.core.sections import LoraSpec
 from freehold.core.snapshot import Example
 from freehold.evaluate.operating_point import choose, frontier_point
 from freehold.evaluate.probes import Probe, ProbeResult, probe_items
+from freehold.train.adapters import layers_with_known_update
 from freehold.train.replay import PoolSpec, replay_pool, self_prompts
-from freehold.train.retention import Retention, past_rows, retention
+from freehold.train.retention import Retention, retention, with_past
 from freehold.train.rows import TrainingRow
-from freehold.train.soft import SoftRow
 
 LIMITS = (1.0, 3.0)
 """Points of general ability that may be lost: on average by the upper bound, in one family by the estimate."""
@@ -55,6 +55,13 @@ class Place:
     bases: Mapping[str, str]
     sizes: Sizes
     device: str
+    ours: str = "{}"
+
+    def spec(self, *, seed: int = 0) -> LoraSpec:
+        """Return how `ours` trains: the defaults of the rung, with what `ours` says instead."""
+        return LoraSpec.model_validate(
+            json.loads(self.ours) | {"epochs": self.sizes.epochs, "seed": seed}
+        )
 
 
 class Worker:
@@ -134,6 +141,7 @@ class Worker:
             folder=self.place.work / f"training-{os.getpid()}",
             replay=bench.pool[:-KL_ROWS] if cell.arm == "trl" else (),
             retention=bench.retained(cell.arm),
+            ours=self.place.spec(seed=cell.seed),
         )
 
     def _ladder(self, cell: Cell, bench: Bench, known: Found) -> Found:
@@ -180,12 +188,15 @@ class Worker:
             total = load_file(self.state(before), device=self.place.device)
             lab.begin_at(total)
         if cell.arm in {"ours", "whole"} and learnt:
-            past = self._past(cell, bench, learnt)
             held = setting.retention
             if held is not None:
-                setting = dataclasses.replace(
-                    setting, retention=dataclasses.replace(held, past=past)
+                held = with_past(
+                    held,
+                    self._past(cell, bench, learnt),
+                    previous=lab.base,
+                    layers=bench.layers,
                 )
+                setting = dataclasses.replace(setting, retention=held)
         trained = ARMS[cell.arm](lab, setting)
         choice: Found = {"chosen": 1.0, "reason": "always the whole update"}
         if cell.arm == "ours":
@@ -220,7 +231,7 @@ class Worker:
         """Return the file with how far the weights are from the base after a stage."""
         return state_file(self.place.work, cell)
 
-    def _past(self, cell: Cell, bench: Bench, learnt: Sequence[str]) -> tuple[SoftRow, ...]:
+    def _past(self, cell: Cell, bench: Bench, learnt: Sequence[str]) -> list[TrainingRow]:
         """Return a tenth of each learnt domain's prompts, answered rightly by the weights as they are."""
         rows: list[TrainingRow] = []
         for name in learnt:
@@ -230,7 +241,7 @@ class Worker:
             for example, (text, score) in zip(kept, bench.lab.answers(domain, kept), strict=True):
                 if score >= PAST_PASS_SCORE:
                     rows.append(TrainingRow(prompt=domain.prompt(example), answer=text))
-        return past_rows(rows, bench.lab.base, top_k=RetentionSpec().top_k)
+        return rows
 
     def _time(self, cell: Cell, bench: Bench, known: Found) -> Found:
         domain = self.domain(cell.place)
@@ -283,19 +294,25 @@ class Bench:
         """How long the pool took, how many conversations it has, and what was left out of it."""
         return json.loads(self._pool_file("replay").read_text())["made"]
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Where the defaults of `ours` put their adapter."""
+        return layers_with_known_update(self.lab.base.loaded.network.module, self.place.spec())
+
     @cached_property
     def held(self) -> Retention:
         """What `ours` holds on to: Freehold's defaults on the pool. Asked for on the untouched base."""
         began = time.perf_counter()
-        spec = RetentionSpec()
-        held = retention(spec, self.pool[:-KL_ROWS], base=self.lab.base)
+        spec = self.place.spec().retention
+        held = retention(spec, self.pool[:-KL_ROWS], base=self.lab.base, layers=self.layers)
         self._made["soft"] = time.perf_counter() - began
         return held
 
     @cached_property
     def held_self(self) -> Retention:
         """The same on conversations with itself alone."""
-        return retention(RetentionSpec(), self.self_pool, base=self.lab.base)
+        spec = self.place.spec().retention
+        return retention(spec, self.self_pool, base=self.lab.base, layers=self.layers)
 
     def retained(self, arm: str) -> Retention | None:
         """Return what an arm holds on to."""

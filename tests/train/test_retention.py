@@ -17,10 +17,10 @@ from freehold.train.retention import (
     ReplaySteering,
     Retention,
     divergence_on,
-    past_rows,
     replay_terms,
     retention,
     watched_rows,
+    with_past,
 )
 from freehold.train.rows import TrainingRow
 
@@ -37,8 +37,8 @@ def base(open_tiny: OpenTiny) -> LocalModel:
 
 @pytest.fixture
 def held(base: LocalModel, rows_of: RowsOf) -> Retention:
-    past = past_rows(rows_of(6), base, top_k=4)
-    return retention(SPEC, rows_of(40), base=base, past=past)
+    general = retention(SPEC, rows_of(40), base=base)
+    return with_past(general, rows_of(6), previous=base)
 
 
 def steering_of(held: Retention, base: LocalModel) -> ReplaySteering:
@@ -64,14 +64,29 @@ def test_watched_rows_are_never_replayed_and_every_row_is_one_of_both(held: Rete
 def test_the_digest_names_everything_that_decides_the_training(
     held: Retention, base: LocalModel, rows_of: RowsOf
 ) -> None:
-    other = [
-        retention(SPEC.model_copy(update={"weight": 1.0}), rows_of(40), base=base, past=held.past),
-        retention(SPEC, rows_of(39), base=base, past=held.past),
-        retention(SPEC, rows_of(40), base=base),
-        retention(SPEC, rows_of(40), base=base, past=held.past, all_positions=False),
+    past = rows_of(6)
+    general = [
+        retention(SPEC.model_copy(update={"weight": 1.0}), rows_of(40), base=base),
+        retention(SPEC.model_copy(update={"curvature": 1.0}), rows_of(40), base=base),
+        retention(SPEC, rows_of(39), base=base),
+        retention(SPEC, rows_of(40), base=base, all_positions=False),
     ]
-    assert len({held.digest, *(one.digest for one in other)}) == 5
-    assert retention(SPEC, rows_of(40), base=base, past=held.past).digest == held.digest
+    other = [retention(SPEC, rows_of(40), base=base)]
+    other += [with_past(one, past, previous=base) for one in general]
+    assert len({held.digest, *(one.digest for one in other)}) == 6
+    again = with_past(retention(SPEC, rows_of(40), base=base), past, previous=base)
+    assert again.digest == held.digest
+
+
+def test_earlier_domains_add_a_curvature_of_their_own(
+    base: LocalModel, rows_of: RowsOf, held: Retention
+) -> None:
+    general = retention(SPEC, rows_of(40), base=base)
+    assert (len(general.curvatures), len(held.curvatures)) == (1, 2)
+    assert with_past(general, [], previous=base) is general
+    without = SPEC.model_copy(update={"curvature": 0.0})
+    assert retention(without, rows_of(40), base=base).curvatures == ()
+    assert retention(SPEC, rows_of(40), base=base, layers=()).curvatures == ()
 
 
 def tokens_of(batches: Sequence[Batch]) -> int:

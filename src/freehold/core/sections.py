@@ -450,7 +450,8 @@ class RetentionSpec(Record):
     `replay` is the share of a step's tokens that are the base's own answers to prompts that it asks
     itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
     that holds `kl_budget` (nats per token). The base's answers are held on to at `temperature`: below 1,
-    surer than it was, so that what it says first stays first. `past` is the share of tokens from earlier
+    surer than it was, so that what it says first stays first. `curvature` is the factor of the penalty on
+    moving weights that general prompts depend on; 0 turns it off. `past` is the share of tokens from earlier
     domains.
     `scale` chooses the size of the update on dev afterwards, so that the upper bound of the mean loss
     of general ability is at most `points` (of 100), and the loss of each family at most `family_points`.
@@ -463,6 +464,7 @@ class RetentionSpec(Record):
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
+    curvature: Annotated[float, Field(ge=0)] = 3.0
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
     points: Positive | None = None

@@ -247,7 +247,8 @@ def recipe_words(spec: TuneSpec, recipe: Recipe | None) -> tuple[tuple[str, str]
         if held.replay
         else "off"
     )
-    return (*rows, ("replay", replay), ("patience", f"{spec.patience} dev checks"))
+    rows += [("replay", replay), ("weight of curvature", f"{held.curvature:g}")]
+    return (*rows, ("patience", f"{spec.patience} dev checks"))
 
 
 def _kind_words(spec: TuneSpec) -> str:

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from freehold.train.tune import Examiner
 
 TRAINING = "training"
+CURVATURES = "curvature"
+"""Folders of the store: of trainings, and of what can be measured again."""
 CHOSEN_FOLDER = "chosen"
 RESULT = "training.json"
 FRONTIER = "frontier.json"
@@ -386,16 +388,26 @@ class _Examination:
 
 def _retention(order: Order, tools: Tools) -> Retention | None:
     """Return what this training holds on to; None where the spec turns replay off."""
+    from freehold.train.adapters import layers_with_known_update
     from freehold.train.replay import prompt_text
-    from freehold.train.retention import past_rows, retention
+    from freehold.train.retention import retention, with_past
 
     spec = order.spec.retention
     if spec.replay == 0:
         return None
     pool = _pool(order.reference, spec.prompts, tools)
     general = [row for row in pool.rows if not tools.resembles_held_out(prompt_text(row))]
-    past = () if tools.after is None else past_rows(tools.after.past, order.base, top_k=spec.top_k)
-    return retention(spec, general, base=order.reference, past=past)
+    layers = layers_with_known_update(order.reference.loaded.network.module, order.spec)
+    held = retention(
+        spec,
+        general,
+        base=order.reference,
+        layers=layers,
+        folder=tools.store.folder / CURVATURES,
+    )
+    if tools.after is None:
+        return held
+    return with_past(held, tools.after.past, previous=order.base, layers=layers)
 
 
 def _pool(base: LocalModel, prompts: int, tools: Tools) -> Pool:

@@ -137,6 +137,18 @@ def target_modules(model: PreTrainedModel, targets: str) -> tuple[str, ...]:
     return tuple(sorted(chosen))
 
 
+def layers_with_known_update(network: PreTrainedModel, spec: TuneSpec) -> tuple[str, ...]:
+    """Return the last names of the layers of which a training of `spec` shows by what matrix they moved.
+
+    Those of a plain low-rank product, and every linear layer where the weights themselves are trained. There a
+    curvature can hold on (`curvature`); DoRA, IA3, OSF and a prefix move layers in another way.
+    """
+    if spec.kind == "full":
+        return target_modules(network, "all_linear")
+    is_product = spec.kind in {"lora", "rslora", "qlora"}
+    return target_modules(network, spec.layers) if is_product else ()
+
+
 def lora(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> Tuned:
     """Put a LoRA adapter in float32 beside the frozen linear layers of `network`.
 

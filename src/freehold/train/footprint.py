@@ -23,7 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from freehold.core.sections import TunedKind, TuneSpec
-from freehold.train.adapters import ADAPTERS
+from freehold.train.adapters import ADAPTERS, layers_with_known_update
+from freehold.train.curvature import curvature_bytes
 from freehold.train.objectives import OBJECTIVES, Batch
 from freehold.train.records import Precision
 from freehold.train.soft import SoftBatch, kl_from_teacher
@@ -52,7 +53,8 @@ class Footprint:
     """What a step of one network and one adapter is made of.
 
     `linear_parameters` are the weights of the base's linear layers without the head, which four bits can
-    hold. `frozen_bytes` is what the adapter brings besides its trained parameters. `alive_bytes` is the most
+    hold. `frozen_bytes` is what the adapter brings besides its trained parameters, `held_bytes` the
+    curvature that holds on. `alive_bytes` is the most
     that a step adds to all of these at one time: activations, temporaries and gradients.
     `operations` are the multiplications and additions of the matrix products of all passes together, without
     attention scores.
@@ -62,6 +64,7 @@ class Footprint:
     linear_parameters: int
     trained_parameters: int
     frozen_bytes: int
+    held_bytes: int
     alive_bytes: int
     operations: float
 
@@ -151,6 +154,7 @@ def walk(
     base_parameters = network.num_parameters()
     linear_parameters = _linear_parameters(network)
     buffers_before = _buffer_bytes(network)
+    held_bytes = _curvature_bytes(network, spec)
     kind = _STAND_INS.get(spec.kind, spec.kind)
     with torch.device("meta"):
         tuned = ADAPTERS[kind](network, spec, precision)
@@ -171,6 +175,7 @@ def walk(
         linear_parameters=linear_parameters,
         trained_parameters=tuned.trained_parameters,
         frozen_bytes=_buffer_bytes(network) - buffers_before,
+        held_bytes=held_bytes,
         alive_bytes=alive.most,
         operations=alive.operations,
     )
@@ -200,6 +205,13 @@ def _linear_parameters(network: PreTrainedModel) -> int:
 
 def _buffer_bytes(network: PreTrainedModel) -> int:
     return sum(buffer.nbytes for buffer in network.buffers())
+
+
+def _curvature_bytes(network: PreTrainedModel, spec: TuneSpec) -> int:
+    if spec.retention.curvature == 0 or spec.retention.replay == 0:
+        return 0
+    layers = layers_with_known_update(network, spec)
+    return curvature_bytes(network, layers, moves_weights=spec.kind == "full")
 
 
 def _batch(step: StepShape) -> Batch:

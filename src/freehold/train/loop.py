@@ -68,6 +68,14 @@ class LossTerm:
     is_replay: bool = False
 
 
+class Penalty(Protocol):
+    """A part of the loss that reads no batch, only the weights that are trained."""
+
+    def add_gradients(self) -> float:
+        """Add its gradients to those of the parameters, alike on every process; return its value."""
+        ...
+
+
 class Steering(Protocol):
     """What keeps a run within bounds: looks now and then, and moves the weights of loss terms.
 
@@ -187,7 +195,7 @@ class Loop:
     def __init__(
         self,
         model: nn.Module,
-        terms: Sequence[LossTerm],
+        terms: Sequence[LossTerm | Penalty],
         spec: LoopSpec,
         *,
         eyes: Eyes,
@@ -199,7 +207,7 @@ class Loop:
 
         Args:
             model: its parameters with `requires_grad` are trained, the others are left alone.
-            terms: what is lowered; at least one.
+            terms: what is lowered; at least one that reads batches.
             spec: how.
             eyes: what can be measured of the model on the way.
             checkpoint: the file to resume from and to write.
@@ -211,7 +219,8 @@ class Loop:
             ValueError: nothing is trainable or nothing is lowered.
         """
         self._model = model
-        self._terms = tuple(terms)
+        self._terms = tuple(term for term in terms if isinstance(term, LossTerm))
+        self._penalties = tuple(term for term in terms if not isinstance(term, LossTerm))
         self._spec = spec
         self._eyes = eyes
         self._file = checkpoint
@@ -426,6 +435,7 @@ class Loop:
             names = [name for part in processes.gathered(tuple(bad)) for name in part]
             raise self._not_finite("loss", names)
         processes.add_up(list(self._trained.values()))
+        total_loss += sum(penalty.add_gradients() for penalty in self._penalties)
         return _Passed(total_loss, round(passed), round(replay))
 
     def _evened(self, batches: Sequence[Batch]) -> list[tuple[Batch, bool]]:

@@ -316,10 +316,10 @@ def _step_bytes(found: Footprint, *, is_cpu: bool) -> int:
     Gradients stay where they are; what passes through a step leaves holes in the memory of a CPU.
     """
     if not is_cpu:
-        return found.alive_bytes
+        return found.held_bytes + found.alive_bytes
     gradients = FLOAT32_BYTES * found.trained_parameters
     passing = max(found.alive_bytes - gradients, 0)
-    return gradients + round(CPU_KEPT * passing)
+    return found.held_bytes + gradients + round(CPU_KEPT * passing)
 
 
 def _attention_operations(config: PretrainedConfig, step: StepShape) -> float:

@@ -1,5 +1,5 @@
 # pyright: standard
-"""Retention while training: replay under soft targets as loss terms, steered by a divergence budget.
+"""Retention while training: replay under soft targets, steered by a divergence budget, and a penalty by curvature.
 
 What is replayed was prepared on the untouched weights: the base's own answers to prompts that it asked
 itself (`replay`), and rows of earlier domains as the previous model answers them. docs/retention.md.
@@ -8,8 +8,9 @@ itself (`replay`), and rows of earlier domains as the previous model answers the
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from pydantic import JsonValue
@@ -19,6 +20,7 @@ from freehold.core.sections import RetentionSpec
 from freehold.models.local import LocalModel
 from freehold.train.batching import Step
 from freehold.train.controller import ReplayController
+from freehold.train.curvature import ROWS, Curvature, CurvaturePenalty, curvature, kept_curvature
 from freehold.train.loop import LossTerm
 from freehold.train.records import Steered
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
@@ -49,17 +51,19 @@ class Retention:
     """What a training holds on to.
 
     `general` rows are replayed, `watched` ones (of the same kind, never trained on) show how far the
-    model has moved, `past` rows come from earlier domains.
+    model has moved, `past` rows come from earlier domains. `curvatures` say what the weights mean to
+    general rows, and to those of earlier domains.
     """
 
     spec: RetentionSpec
     general: tuple[SoftRow, ...]
     watched: tuple[SoftRow, ...]
     past: tuple[SoftRow, ...] = ()
+    curvatures: tuple[Curvature, ...] = ()
 
     @property
     def digest(self) -> str:
-        """The name of everything here that decides a training."""
+        """The name of everything here that decides a training; curvatures follow from rows and weights."""
         rows = [*self.general, *self.watched, *self.past]
         ids: list[JsonValue] = [[row.row.answer_start, *row.row.ids] for row in rows]
         return digest_json("retention", [self.spec.to_json(), ids])
@@ -70,18 +74,24 @@ def retention(
     general: Sequence[TrainingRow],
     *,
     base: LocalModel,
-    past: Sequence[SoftRow] = (),
+    layers: Collection[str] | None = None,
     all_positions: bool = True,
+    folder: Path | None = None,
 ) -> Retention:
     """Return what to hold on to, with the base's soft targets.
 
     Args:
         spec: how.
         general: the base's conversations with itself, from `replay.self_prompts`.
-        base: untrained: it gives the soft targets.
-        past: rows of earlier domains with the previous model's soft targets.
+        base: untrained: it gives the soft targets and the curvature.
+        layers: last names of the layers that the curvature is of (see `layers_with_known_update`); None:
+            every linear layer but the head.
         all_positions: whether prompts of general rows carry loss too, not only the answers. A base
             that wrote its prompts itself has something to say about each of their tokens.
+        folder: where curvatures are kept for the next training on the same base and prompts; None: nowhere.
+
+    Raises:
+        MachineError: no space is left in `folder`.
     """
     encoded = encode_rows(base.loaded.chat, general, max_length=base.context_tokens)
     rows = [
@@ -101,7 +111,7 @@ def retention(
         spec=spec,
         general=_by_length(general_rows),
         watched=with_targets[:watched],
-        past=_by_length(past),
+        curvatures=_curvatures(spec, rows[watched:], base, layers=layers, folder=folder),
     )
 
 
@@ -109,17 +119,65 @@ def _by_length(rows: Sequence[SoftRow]) -> tuple[SoftRow, ...]:
     return tuple(sorted(rows, key=lambda row: len(row.row.ids)))
 
 
-def past_rows(
-    rows: Sequence[TrainingRow], previous: LocalModel, *, top_k: int
-) -> tuple[SoftRow, ...]:
-    """Return rows of earlier domains with the previous model's soft targets on their answers."""
+def with_past(
+    held: Retention,
+    rows: Sequence[TrainingRow],
+    *,
+    previous: LocalModel,
+    layers: Collection[str] | None = None,
+) -> Retention:
+    """Return what to hold on to with rows of earlier domains besides, as the previous model says them.
+
+    Args:
+        held: of general prompts.
+        rows: of earlier domains, with answers that were found right.
+        previous: the model that learnt them: it gives soft targets on the answers, and the curvature.
+        layers: as in `retention`.
+    """
     encoded = encode_rows(previous.loaded.chat, rows, max_length=previous.context_tokens)
-    return soft_rows(
+    plain = list(encoded.rows.values())
+    if not plain:
+        return held
+    past = soft_rows(
         previous.loaded.network.module,
-        list(encoded.rows.values()),
-        top_k=top_k,
+        plain,
+        top_k=held.spec.top_k,
         batch_tokens=SOFT_BATCH_TOKENS,
     )
+    added = _curvatures(held.spec, plain, previous, layers=layers)
+    return replace(held, past=_by_length(past), curvatures=(*held.curvatures, *added))
+
+
+def _curvatures(
+    spec: RetentionSpec,
+    rows: Sequence[TokenRow],
+    model: LocalModel,
+    *,
+    layers: Collection[str] | None,
+    folder: Path | None = None,
+) -> tuple[Curvature, ...]:
+    """Return the curvature of a model on rows; none where nothing is held by it."""
+    if spec.curvature == 0 or not rows or (layers is not None and not layers):
+        return ()
+    some = random.Random("curvature").sample(list(rows), min(len(rows), ROWS))
+    network = model.loaded.network.module
+
+    def measure() -> Curvature:
+        return curvature(network, some, layers=layers, batch_tokens=SOFT_BATCH_TOKENS)
+
+    if folder is None:
+        return (measure(),)
+    names: list[JsonValue] = [] if layers is None else [*sorted(layers)]
+    ids: list[JsonValue] = [[row.answer_start, *row.ids] for row in some]
+    name = digest_json("curvature", [model.digest, names, ids]).removeprefix("sha256:")
+    return (kept_curvature(folder / f"{name}.safetensors", measure),)
+
+
+def penalties_of(held: Retention, network: torch.nn.Module) -> tuple[CurvaturePenalty, ...]:
+    """Return the penalty on what is trained in `network` now; none where no curvature is known."""
+    if not held.curvatures:
+        return ()
+    return (CurvaturePenalty(network, held.curvatures, weight=held.spec.curvature),)
 
 
 class ReplaySteering:

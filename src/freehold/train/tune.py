@@ -37,7 +37,13 @@ from freehold.train.records import (
     TrainingResult,
     Watch,
 )
-from freehold.train.retention import ReplaySteering, Retention, divergence_on, replay_terms
+from freehold.train.retention import (
+    ReplaySteering,
+    Retention,
+    divergence_on,
+    penalties_of,
+    replay_terms,
+)
 from freehold.train.soft import SoftRow
 
 if TYPE_CHECKING:
@@ -46,7 +52,7 @@ if TYPE_CHECKING:
 TUNED_FOLDER = "adapter"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
-FORMAT = 2
+FORMAT = 3
 """Raised when the same spec on the same rows begins to train otherwise, so that no old run is resumed."""
 
 
@@ -234,12 +240,13 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
             check_tokens=examiner.tokens,
         )
     counts = (tuned.trained_parameters, parameters)
+    penalties = () if job.retention is None else penalties_of(job.retention, network)
     processes = job.processes.spread(network)
     try:
         steering, replay = _replay(job, steps, recipe)
         loop = Loop(
             network,
-            [_lesson_term(lesson, steps, processes), *replay],
+            [_lesson_term(lesson, steps, processes), *replay, *penalties],
             _loop_spec(job, recipe, examiner),
             eyes=_eyes(job, examiner, steering=steering, recipe=recipe),
             checkpoint=job.folder / CHECKPOINT_FILE,
