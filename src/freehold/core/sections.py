@@ -445,7 +445,7 @@ class RetrieveSpec(Record):
 
 
 class RetentionSpec(Record):
-    """How general ability is kept in training (docs/retention.md). `replay: 0` turns replay off.
+    """How general ability is kept in training (docs/retention.md). `replay: 0` turns all of it off.
 
     `replay` is the share of a step's tokens that are the base's own answers to prompts that it asks
     itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
@@ -458,13 +458,13 @@ class RetentionSpec(Record):
     Left out, they are what `bar.kept` allows, and three times that.
     """
 
-    replay: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    replay: Annotated[float, Field(ge=0, le=0.5)] = 0.16
     weight: Positive = 3.0
-    kl_budget: Positive = 0.05
+    kl_budget: Positive = 0.0125
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
-    curvature: Annotated[float, Field(ge=0)] = 3.0
+    curvature: Annotated[float, Field(ge=0)] = 8.0
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
     points: Positive | None = None
@@ -516,7 +516,7 @@ class TuneSpec(Record):
 
     effort: Literal["quick", "normal", "thorough"] = "normal"
     kind: TunedKind = "lora"
-    r: AtLeastOne = 32
+    r: AtLeastOne = 16
     alpha: Positive | None = None
     targets: Targets | None = None
     learning_rate: Positive | None = None
@@ -544,8 +544,10 @@ class TuneSpec(Record):
 
     @property
     def layers(self) -> Targets:
-        """Which layers get an adapter."""
-        return self.targets or ("all_linear" if self.kind == "ia3" else "mlp")
+        """Which layers get an adapter: all where a curvature holds on, else the MLP, which forgets less."""
+        is_curved = self.retention.replay > 0 and self.retention.curvature > 0
+        is_held = is_curved and self.kind in {"lora", "rslora", "qlora"}
+        return self.targets or ("all_linear" if is_held or self.kind == "ia3" else "mlp")
 
 
 class LoraSpec(TuneSpec):
