@@ -39,6 +39,8 @@ HELD_OUT_MOST = 32
 LOOKS = 10
 """How often the controller looks over a run."""
 SOFT_BATCH_TOKENS = 8192
+CURVATURE_BATCH_TOKENS = 1024
+"""No more than a step of training has, as gradients pass here too."""
 EVERY = 2
 """General prompts are replayed at every second step, twice as many and with twice the weight: a pass of
 its own costs as much as 200 tokens of a small model."""
@@ -163,7 +165,7 @@ def _curvatures(
     network = model.loaded.network.module
 
     def measure() -> Curvature:
-        return curvature(network, some, layers=layers, batch_tokens=SOFT_BATCH_TOKENS)
+        return curvature(network, some, layers=layers, batch_tokens=CURVATURE_BATCH_TOKENS)
 
     if folder is None:
         return (measure(),)
