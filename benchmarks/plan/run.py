@@ -213,17 +213,39 @@ def measure(case: Case, device: str) -> dict[str, int]:
         network = AutoModelForCausalLM.from_config(config_of(case), dtype=dtype)
     network.requires_grad_(False)
     spec = spec_of(case)
+    held = curvature_of(case, network, spec)
     ADAPTERS[spec.kind](network, spec, case.precision)  # pyright: ignore[reportArgumentType]
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as scratch:
-        train(case, network, Path(scratch) / "checkpoint.safetensors")
+        train(case, network, Path(scratch) / "checkpoint.safetensors", held=held)
     if device == "cuda":
         return {"bytes": int(torch.cuda.max_memory_allocated())}
     return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def train(case: Case, network: Any, checkpoint: Path) -> None:
+def curvature_of(case: Case, network: Any, spec: Any) -> list[Any]:
+    """Return what a replaying training holds on by, measured on a few random rows: its size is that of any."""
+    import torch
+
+    from freehold.train.adapters import layers_with_known_update
+    from freehold.train.curvature import curvature
+    from freehold.train.retention import CURVATURE_BATCH_TOKENS
+    from freehold.train.rows import TokenRow
+
+    layers = layers_with_known_update(network, spec)
+    if not case.replay or not layers:
+        return []
+    length = min(case.length, CURVATURE_BATCH_TOKENS)
+    drawn = torch.randint(
+        network.config.vocab_size, (2 * CURVATURE_BATCH_TOKENS // length, length)
+    ).tolist()
+    rows = [TokenRow(ids=tuple(ids), answer_start=1) for ids in drawn]
+    return [curvature(network, rows, layers=layers, batch_tokens=CURVATURE_BATCH_TOKENS)]
+
+
+def train(case: Case, network: Any, checkpoint: Path, *, held: list[Any]) -> None:
+    from freehold.train.curvature import CurvaturePenalty
     from freehold.train.loop import Eyes, Loop, LoopSpec, LossTerm
     from freehold.train.objectives import OBJECTIVES
     from freehold.train.records import Recipe, Watch
@@ -246,9 +268,10 @@ def train(case: Case, network: Any, checkpoint: Path) -> None:
     if case.replay:
         soft = soft_batch(case, network)
         terms.append(LossTerm("replay", kl_from_teacher, lambda _: (soft,), is_replay=True))
+    penalties = [CurvaturePenalty(network, held, weight=1.0)] if held else []
     loop = Loop(
         network,
-        terms,
+        [*terms, *penalties],
         LoopSpec(recipe=recipe, key="plan"),
         eyes=Eyes(),
         checkpoint=checkpoint,

@@ -136,7 +136,7 @@ def test_a_model_of_four_billion_parameters_is_planned_without_its_weights() -> 
     plan = plan_training(LARGE, LoraSpec(), SIZES, machine=H100)
     assert 4.0e9 < plan.base_parameters < 4.1e9
     assert plan.weight_bytes == 2 * plan.base_parameters
-    assert 14 * GIB < plan.memory_bytes < 26 * GIB
+    assert 12 * GIB < plan.memory_bytes < 26 * GIB
     assert plan.recipe.learning_rate == 2e-4
 
 
