@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,15 +102,13 @@ def curvature(
     sums = {
         name: _Sums(layer, network.device) for name, layer in linear_layers(network, layers).items()
     }
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(network.device).manual_seed(seed)
     units = 0
     with torch.enable_grad(), _listening(network, sums):
         for batch in _batches(rows[:ROWS], batch_tokens, network.device):
             logprobs_NV = torch.log_softmax(logits_where_loss_is(network, batch), dim=-1)
-            chances_NV = logprobs_NV.detach().exp().to("cpu")
-            drawn_N = torch.multinomial(chances_NV, 1, generator=generator)[:, 0]
-            places_N1 = drawn_N.to(logprobs_NV.device)[:, None]
-            (-logprobs_NV.gather(1, places_N1).sum()).backward()
+            drawn_N1 = torch.multinomial(logprobs_NV.detach().exp(), 1, generator=generator)
+            (-logprobs_NV.gather(1, drawn_N1).sum()).backward()
             units += batch.units
     return {name: one.over(units) for name, one in sums.items()}
 
@@ -145,7 +144,6 @@ class _Sums:
     positions: int = 0
     inputs: Tensor = field(init=False)
     outputs: Tensor = field(init=False)
-    _seen_NI: Tensor | None = None
 
     def __post_init__(self) -> None:
         self.inputs = _empty_side(self.layer.in_features, self.device)
@@ -153,19 +151,15 @@ class _Sums:
 
     def see(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Take the inputs of a pass, and wait for the gradient at its output."""
-        self._seen_NI = inputs[0].detach().flatten(0, -2)
-        output.register_hook(self.feel)
+        output.register_hook(partial(self.feel, inputs[0].detach().flatten(0, -2)))
 
-    def feel(self, gradient: Tensor) -> None:
+    def feel(self, inputs_NI: Tensor, gradient: Tensor) -> None:
         """Add what the pass says; a position without gradient is padding, or nothing follows from it."""
-        if self._seen_NI is None:
-            return
         gradient_NO = gradient.flatten(0, -2)
         is_felt_N = gradient_NO.abs().amax(1) > 0
         self.positions += int(is_felt_N.sum())
-        _add_outer(self.inputs, self._seen_NI[is_felt_N].float())
+        _add_outer(self.inputs, inputs_NI[is_felt_N].float())
         _add_outer(self.outputs, gradient_NO[is_felt_N].float())
-        self._seen_NI = None
 
     def over(self, units: int) -> LayerCurvature:
         """Return the inputs as a mean over positions, the gradients as a sum per position with loss."""
