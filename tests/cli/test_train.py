@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(
     assert main(["train", "lora", "--dry-run"]) == 0
     out, _ = said(capsys)
     assert out.startswith("Plan for tickets; nothing was done.")
-    assert "lora r=2, mlp layers" in out
+    assert "lora r=2, all linear layers" in out
     assert "≈" in out and "GiB" in out
     assert sorted(path.name for path in small.iterdir()) == before
 

@@ -222,7 +222,7 @@ def test_a_card_that_cannot_hold_the_weights_is_offered_four_bits_and_what_is_of
     assert fit.plan == plan_training(LARGE, fit.spec, SIZES, machine=card)
     assert fit.spec.kind == "qlora"
     assert {("kind", "qlora"), ("models.base.bits", "4")} <= set(fit.changes)
-    assert fit.words.startswith("QLoRA r32, 1 x 900 tokens at a time")
+    assert fit.words.startswith("QLoRA r16, 1 x 900 tokens at a time")
 
 
 def test_fewer_tokens_at_a_time_come_before_anything_else() -> None:
