@@ -129,6 +129,14 @@ def test_the_same_rows_and_seed_give_the_same_bits(base: LocalModel, rows: list[
     assert not all(torch.equal(first[name].outputs, other[name].outputs) for name in first)
 
 
+def test_it_says_how_far_it_is(base: LocalModel, rows: list[TokenRow]) -> None:
+    told: list[tuple[int, int]] = []
+    measured(base, rows, on_progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (len(rows), len(rows))
+    assert len(told) > 1
+    assert told == sorted(told)
+
+
 def test_only_the_layers_that_are_asked_for_are_measured(
     base: LocalModel, rows: list[TokenRow]
 ) -> None:

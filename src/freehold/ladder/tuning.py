@@ -404,6 +404,9 @@ def _retention(order: Order, tools: Tools) -> Retention | None:
         base=order.reference,
         layers=layers,
         folder=tools.store.folder / CURVATURES,
+        on_progress=lambda done, total: tools.on_progress(
+            Progress("building", done, total, "what general prompts depend on")
+        ),
     )
     if tools.after is None:
         return held

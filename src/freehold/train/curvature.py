@@ -87,6 +87,7 @@ def curvature(
     layers: Collection[str] | None = None,
     batch_tokens: int,
     seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Curvature:
     """Return the curvature of a network as it is, on the positions of rows that carry loss.
 
@@ -96,6 +97,7 @@ def curvature(
         layers: last names of the layers; None: every linear layer but the head.
         batch_tokens: padded tokens that pass the network together; fewer where the vocabulary is large.
         seed: of the tokens that are drawn.
+        on_progress: told the rows that are done, and all.
     """
     vocabulary = int(network.config.get_text_config().vocab_size)
     batch_tokens = min(batch_tokens, max(1, LOGIT_CELLS // vocabulary))
@@ -103,13 +105,15 @@ def curvature(
         name: _Sums(layer, network.device) for name, layer in linear_layers(network, layers).items()
     }
     generator = torch.Generator(network.device).manual_seed(seed)
-    units = 0
+    some, units, done = rows[:ROWS], 0, 0
     with torch.enable_grad(), _listening(network, sums):
-        for batch in _batches(rows[:ROWS], batch_tokens, network.device):
+        for batch in _batches(some, batch_tokens, network.device):
             logprobs_NV = torch.log_softmax(logits_where_loss_is(network, batch), dim=-1)
             drawn_N1 = torch.multinomial(logprobs_NV.detach().exp(), 1, generator=generator)
             (-logprobs_NV.gather(1, drawn_N1).sum()).backward()
             units += batch.units
+            done += len(batch.tokens_BT)
+            on_progress(done, len(some))
     return {name: one.over(units) for name, one in sums.items()}
 
 

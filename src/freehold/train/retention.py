@@ -79,6 +79,7 @@ def retention(
     layers: Collection[str] | None = None,
     all_positions: bool = True,
     folder: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Retention:
     """Return what to hold on to, with the base's soft targets.
 
@@ -91,6 +92,7 @@ def retention(
         all_positions: whether prompts of general rows carry loss too, not only the answers. A base
             that wrote its prompts itself has something to say about each of their tokens.
         folder: where curvatures are kept for the next training on the same base and prompts; None: nowhere.
+        on_progress: told how many rows of the curvature are done, and all of them.
 
     Raises:
         MachineError: no space is left in `folder`.
@@ -113,7 +115,9 @@ def retention(
         spec=spec,
         general=_by_length(general_rows),
         watched=with_targets[:watched],
-        curvatures=_curvatures(spec, rows[watched:], base, layers=layers, folder=folder),
+        curvatures=_curvatures(
+            spec, rows[watched:], base, layers=layers, folder=folder, on_progress=on_progress
+        ),
     )
 
 
@@ -157,6 +161,7 @@ def _curvatures(
     *,
     layers: Collection[str] | None,
     folder: Path | None = None,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> tuple[Curvature, ...]:
     """Return the curvature of a model on rows; none where nothing is held by it."""
     if spec.curvature == 0 or not rows or (layers is not None and not layers):
@@ -165,7 +170,13 @@ def _curvatures(
     network = model.loaded.network.module
 
     def measure() -> Curvature:
-        return curvature(network, some, layers=layers, batch_tokens=CURVATURE_BATCH_TOKENS)
+        return curvature(
+            network,
+            some,
+            layers=layers,
+            batch_tokens=CURVATURE_BATCH_TOKENS,
+            on_progress=on_progress,
+        )
 
     if folder is None:
         return (measure(),)
