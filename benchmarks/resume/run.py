@@ -128,7 +128,7 @@ def main() -> None:
         f"| all of it, seconds | {seconds:.0f} |",
         "",
         "Same result: everything in `result.json` but seconds and peak memory (loss, dev, kept and divergence",
-        "curves, what the controller did, tokens, best step). One thread, CPU, tiny random llama, LoRA, replay.",
+        "curves, what the controller did, tokens, best step). One thread, CPU, tiny random llama, LoRA, replay, curvature.",
     ]
     (HERE / "RESULTS.md").write_text("\n".join(lines) + "\n")
     sys.stdout.write("\n".join(lines) + "\n")
