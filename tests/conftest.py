@@ -9,16 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from playwright.sync_api import Browser, sync_playwright
-
-SWITCHES = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-)
+from tests.report.chromium import SWITCHES
 
 # No deadline: a slow machine is no failure.
 settings.register_profile("freehold", deadline=None)

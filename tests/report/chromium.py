@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-_SWITCHES = (
-    "--headless",
+SWITCHES = (
     "--no-sandbox",
     "--disable-gpu",
     "--no-first-run",
@@ -18,9 +17,9 @@ _SWITCHES = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-extensions",
-    "--hide-scrollbars",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+"""Of every browser that a test starts."""
+_SHOT = ("--headless", "--hide-scrollbars", "--host-resolver-rules=MAP * ~NOTFOUND")
 
 
 def chromium() -> str:
@@ -39,7 +38,7 @@ def browse(page: Path, *options: str, scripts: bool = True) -> str:
         preferences.parent.mkdir(parents=True)
         off = {"profile": {"default_content_setting_values": {"javascript": 2}}}
         preferences.write_text(json.dumps(off), encoding="utf-8")
-    command = [chromium(), *_SWITCHES, f"--user-data-dir={profile}", *options, page.as_uri()]
+    command = [chromium(), *SWITCHES, *_SHOT, f"--user-data-dir={profile}", *options, page.as_uri()]
     done = subprocess.run(command, capture_output=True, timeout=120, check=False)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.decode(errors="replace")[-2000:])

@@ -13,14 +13,13 @@ from transformers import PreTrainedModel
 from freehold.core.sections import LoraSpec
 from freehold.models.local import LocalModel
 from freehold.train import curvature as curved
-from freehold.train.adapters import ADAPTERS, layers_with_known_update
+from freehold.train.adapters import ADAPTERS, layers_with_known_update, linear_layers
 from freehold.train.curvature import (
     Curvature,
     CurvaturePenalty,
     LayerCurvature,
     curvature,
     kept_curvature,
-    linear_layers,
 )
 from freehold.train.objectives import collate, logits_where_loss_is
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows

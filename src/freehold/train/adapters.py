@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,13 +119,25 @@ class Tuned(Protocol):
 Adapter: TypeAlias = Callable[[PreTrainedModel, TuneSpec, Precision], Tuned]
 
 
+def linear_layers(network: nn.Module, names: Collection[str] | None = None) -> dict[str, nn.Linear]:
+    """Return the linear layers but the head, by full name; only those whose last name is one of `names`."""
+    head = cast("PreTrainedModel", network).get_output_embeddings()
+    return {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Linear)
+        and module is not head
+        and (names is None or name.rpartition(".")[2] in names)
+    }
+
+
 def target_modules(model: PreTrainedModel, targets: str) -> tuple[str, ...]:
     """Return the names of the linear layers that `all_linear`, `mlp` or `attention` means here.
 
     Raises:
         ModelError: the model has no layer with one of these names.
     """
-    found = _linear_names(model)
+    found = {name.rpartition(".")[2] for name in linear_layers(model)}
     chosen = found if targets == "all_linear" else found & set(TARGETS[targets])
     if not chosen:
         raise ModelError(
@@ -218,7 +230,7 @@ def ia3(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> Tuned
     Raises:
         ModelError: the model has no layer with one of the names that are rescaled.
     """
-    found = _linear_names(network)
+    found = {name.rpartition(".")[2] for name in linear_layers(network)}
     parts = tuple(IA3_TARGETS) if spec.layers == "all_linear" else (spec.layers,)
     chosen = sorted({name for part in parts for name in IA3_TARGETS[part]} & found)
     if not chosen:
@@ -532,15 +544,6 @@ def _quiet_peft() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
         yield
-
-
-def _linear_names(network: PreTrainedModel) -> set[str]:
-    head = network.get_output_embeddings()
-    return {
-        name.rpartition(".")[2]
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear) and module is not head
-    }
 
 
 def _is_added(name: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 Indices: TypeAlias = tuple[int, ...]
@@ -132,3 +132,15 @@ def padded_share(batches: Sequence[Indices], lengths: Sequence[int]) -> float:
     """Return the share of padding among all tokens that pass the model, in [0, 1)."""
     padded = sum(len(batch) * max(lengths[i] for i in batch) for batch in batches)
     return 1 - sum(lengths[i] for batch in batches for i in batch) / padded if padded else 0.0
+
+
+def longest_first(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Yield the rows in batches of like length, the longest first, each of so many padded tokens or one row.
+
+    For passes that learn nothing, where the order of the rows does not matter.
+    """
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    while order:
+        take = max(1, batch_tokens // lengths[order[-1]])
+        yield order[-take:]
+        order = order[:-take]

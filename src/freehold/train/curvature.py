@@ -29,8 +29,10 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from freehold.train.adapters import linear_layers
+from freehold.train.batching import longest_first
 from freehold.train.checkpoint import write_whole
-from freehold.train.objectives import LOGIT_CELLS, Batch, collate, logits_where_loss_is
+from freehold.train.objectives import LOGIT_CELLS, collate, logits_where_loss_is
 from freehold.train.processes import joined_shards, laid_out_as, whole
 from freehold.train.rows import TokenRow
 
@@ -53,18 +55,6 @@ class LayerCurvature:
 
 Curvature = Mapping[str, LayerCurvature]
 """By name of the layer."""
-
-
-def linear_layers(network: nn.Module, names: Collection[str] | None = None) -> dict[str, nn.Linear]:
-    """Return the linear layers but the head, by full name; only those whose last name is one of `names`."""
-    head = cast("PreTrainedModel", network).get_output_embeddings()
-    return {
-        name: module
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Linear)
-        and module is not head
-        and (names is None or name.rpartition(".")[2] in names)
-    }
 
 
 def curvature_bytes(network: nn.Module, layers: Collection[str], *, moves_weights: bool) -> int:
@@ -107,7 +97,8 @@ def curvature(
     generator = torch.Generator(network.device).manual_seed(seed)
     some, units, done = rows[:ROWS], 0, 0
     with torch.enable_grad(), _listening(network, sums):
-        for batch in _batches(some, batch_tokens, network.device):
+        for indices in longest_first([len(row.ids) for row in some], batch_tokens):
+            batch = collate([some[i] for i in indices], [""] * len(indices), network.device)
             logprobs_NV = torch.log_softmax(logits_where_loss_is(network, batch), dim=-1)
             drawn_N1 = torch.multinomial(logprobs_NV.detach().exp(), 1, generator=generator)
             (-logprobs_NV.gather(1, drawn_N1).sum()).backward()
@@ -203,14 +194,6 @@ def _listening(network: PreTrainedModel, sums: Mapping[str, _Sums]) -> Iterator[
             hook.remove()
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _batches(rows: Sequence[TokenRow], batch_tokens: int, device: torch.device) -> Iterator[Batch]:
-    left = sorted(rows, key=lambda row: len(row.ids))
-    while left:
-        take = max(1, batch_tokens // len(left[-1].ids))
-        some, left = left[-take:], left[:-take]
-        yield collate(some, [""] * len(some), device)
 
 
 class CurvaturePenalty:

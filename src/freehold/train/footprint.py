@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from freehold.core.sections import TunedKind, TuneSpec
-from freehold.train.adapters import ADAPTERS, layers_with_known_update
+from freehold.train.adapters import ADAPTERS, layers_with_known_update, linear_layers
 from freehold.train.curvature import curvature_bytes
 from freehold.train.objectives import OBJECTIVES, Batch
 from freehold.train.records import Precision
@@ -152,7 +152,7 @@ def walk(
     """Walk through one step of the whole network; see `footprint`."""
     network = shapes_of(config, dtype=dtype)
     base_parameters = network.num_parameters()
-    linear_parameters = _linear_parameters(network)
+    linear_parameters = sum(layer.weight.numel() for layer in linear_layers(network).values())
     buffers_before = _buffer_bytes(network)
     held_bytes = _curvature_bytes(network, spec)
     kind = _STAND_INS.get(spec.kind, spec.kind)
@@ -192,15 +192,6 @@ def shapes_of(config: PretrainedConfig, *, dtype: torch.dtype) -> PreTrainedMode
             config, dtype=dtype, attn_implementation=_ATTENTION
         )
     return cast("PreTrainedModel", network.requires_grad_(False))
-
-
-def _linear_parameters(network: PreTrainedModel) -> int:
-    head = network.get_output_embeddings()
-    return sum(
-        layer.weight.numel()
-        for layer in network.modules()
-        if isinstance(layer, nn.Linear) and layer is not head
-    )
 
 
 def _buffer_bytes(network: PreTrainedModel) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from freehold.train.batching import longest_first
 from freehold.train.objectives import (
     LOGIT_CELLS,
     Divergence,
@@ -50,11 +51,7 @@ def soft_rows(
     vocabulary = int(model.config.get_text_config().vocab_size)
     batch_tokens = min(batch_tokens, max(1, LOGIT_CELLS // vocabulary))
     found: dict[int, SoftRow] = {}
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index].ids))
-    while order:
-        longest = len(rows[order[-1]].ids)
-        take = max(1, batch_tokens // longest)
-        indices, order = order[-take:], order[:-take]
+    for indices in longest_first([len(row.ids) for row in rows], batch_tokens):
         batch = collate([rows[i] for i in indices], ["" for _ in indices], model.device)
         logprobs_NV = torch.log_softmax(logits_where_loss_is(model, batch), dim=-1)
         top_NK = logprobs_NV.topk(min(top_k, logprobs_NV.shape[-1]), dim=-1)
