@@ -42,11 +42,14 @@ class Sizes:
     test: int = 600
     sequence_test: int = 400
     probes: int = 100
+    dev_probes: int = 200
     pool: int = 1400
     seeds: int = 3
 
 
-SMOKE = Sizes(rows=40, epochs=2.0, dev=8, test=8, sequence_test=6, probes=2, pool=24, seeds=1)
+SMOKE = Sizes(
+    rows=40, epochs=2.0, dev=8, test=8, sequence_test=6, probes=2, dev_probes=2, pool=24, seeds=1
+)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", default=list(SINGLE_ARMS), choices=SINGLE_ARMS)
     parser.add_argument("--kinds", nargs="*", default=["start", "ladder", "single", "stage"])
     parser.add_argument("--only", nargs="*", default=[], help="parts of the names of cells")
-    for name in ("rows", "dev", "test", "sequence-test", "probes", "pool", "seeds"):
+    for name in ("rows", "dev", "test", "sequence-test", "probes", "dev-probes", "pool", "seeds"):
         parser.add_argument(f"--{name}", type=int, help="instead of the default; keep --out apart")
     parser.add_argument("--epochs", type=float, help="instead of three, or what 300 steps need")
     parser.add_argument(
@@ -226,7 +226,7 @@ class Run:
         if f"start/{cell.base}" in self.found:
             start = self.found[f"start/{cell.base}"]
             kinds = len(start["families"])
-            read = first_of_each(unpack(start["dev_probes"]), kinds, self.sizes.probes)
+            read = first_of_each(unpack(start["dev_probes"]), kinds, self.sizes.dev_probes)
             known["dev_probes"] = [bool(bit) for bit in read]
         if cell.kind != "ladder":
             ladder = ladder_ids(cell.base, domain, cell.arm)

@@ -260,7 +260,7 @@ class Bench:
 
     @cached_property
     def dev_probes(self) -> tuple[Probe, ...]:
-        return probe_items(self.place.sizes.probes, DEV_PROBE_SEED)
+        return probe_items(self.place.sizes.dev_probes, DEV_PROBE_SEED)
 
     @cached_property
     def test_probes(self) -> tuple[Probe, ...]:

@@ -99,13 +99,14 @@ def loop_of(
 ) -> tuple[nn.Module, Loop]:
     network = network or line()
     by_step = dict(zip(RECIPE.evaluate_at, scores or (), strict=False))
-    spec = LoopSpec(**({"recipe": RECIPE, "key": "run", "patience": None} | settings_of_loop))
+    kept = folder / "checkpoint.safetensors"
+    settings = {"recipe": RECIPE, "key": "run", "checkpoint": kept, "patience": None}
+    spec = LoopSpec(**(settings | settings_of_loop))
     loop = Loop(
         network,
         terms,
         spec,
         eyes=Eyes(check=(lambda step: Check(score=by_step[step])) if scores else None),
-        checkpoint=folder / "checkpoint.safetensors",
         watch=Watch(
             clock=clock,
             on_event=(events if events is not None else []).append,
@@ -166,9 +167,8 @@ def test_the_weights_of_the_best_dev_score_are_left_in_the_model(
     loop = Loop(
         network,
         [TERM],
-        LoopSpec(recipe=RECIPE, key="run"),
+        LoopSpec(recipe=RECIPE, key="run", checkpoint=tmp_path / "checkpoint.safetensors"),
         eyes=Eyes(check=check),
-        checkpoint=tmp_path / "checkpoint.safetensors",
         watch=Watch(clock=clock),
     )
     result = loop.run()
@@ -305,9 +305,8 @@ def test_a_sink_that_is_gone_stops_no_training(tmp_path: Path, clock: Callable[[
     loop = Loop(
         line(),
         [TERM],
-        LoopSpec(recipe=RECIPE, key="run"),
+        LoopSpec(recipe=RECIPE, key="run", checkpoint=tmp_path / "checkpoint.safetensors"),
         eyes=Eyes(),
-        checkpoint=tmp_path / "checkpoint.safetensors",
         watch=Watch(clock=clock, on_event=closed_pipe),
     )
     assert loop.run().stopped is StopReason.FINISHED
@@ -351,12 +350,12 @@ def steered_loop(
         steering=steering,
     )
     replay = LossTerm("replay", objective, batch_at, lambda: steering.weight, is_replay=True)
+    file = folder / "checkpoint.safetensors"
     loop = Loop(
         network,
         [TERM, replay],
-        LoopSpec(recipe=RECIPE, key="run", kept_floor=0.9),
+        LoopSpec(recipe=RECIPE, key="run", checkpoint=file, kept_floor=0.9),
         eyes=eyes,
-        checkpoint=folder / "checkpoint.safetensors",
         watch=Watch(clock=clock, should_stop=should_stop),
     )
     return network, loop

@@ -464,7 +464,7 @@ class RetentionSpec(Record):
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
-    curvature: Annotated[float, Field(ge=0)] = 8.0
+    curvature: Annotated[float, Field(ge=0)] = 16.0
     past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
     scale: bool = True
     points: Positive | None = None

@@ -60,13 +60,14 @@ Curvature = Mapping[str, LayerCurvature]
 def curvature_bytes(network: nn.Module, layers: Collection[str], *, moves_weights: bool) -> int:
     """Return the bytes that a curvature of these layers takes while it is a penalty, from shapes alone.
 
-    Where the weights themselves move, a copy of where they began is held besides.
+    Where the weights themselves move, a copy of where they began is held besides; where an adapter does, maps as
+    large as the sides (`preconditioner`).
     """
     total = 0
     for layer in linear_layers(network, layers).values():
         sides = (layer.in_features, layer.out_features)
-        total += sum(4 * size * (size if size <= MOST_SIDE else 1) for size in sides)
-        total += layer.weight.nbytes if moves_weights else 0
+        held = sum(4 * size * (size if size <= MOST_SIDE else 1) for size in sides)
+        total += held + (layer.weight.nbytes if moves_weights else held)
     return total
 
 
@@ -224,7 +225,8 @@ class CurvaturePenalty:
     def layers(self) -> int:
         """How many layers it holds."""
         names = {name for each in self._curvatures for name in each}
-        return sum(self._is_held(self._network.get_submodule(name)) for name in names)
+        factors = [lora_factors(self._network.get_submodule(name)) for name in names]
+        return len(self._origins) + sum(one is not None for one in factors)
 
     @torch.no_grad()
     def add_gradients(self) -> float:
@@ -235,8 +237,10 @@ class CurvaturePenalty:
                 layer = self._network.get_submodule(name)
                 if name in self._origins:
                     parts.append(self._add_to_weight(layer, self._origins[name], sides))
-                elif self._is_held(layer):
-                    parts.append(self._add_to_adapter(cast(LoraLayer, layer), sides))
+                    continue
+                factors = lora_factors(layer)
+                if factors is not None:
+                    parts.append(self._add_to_adapter(cast(LoraLayer, layer), factors, sides))
         # read once for all layers: to read a number makes the host wait for an accelerator
         return self.weight * float(torch.stack(parts).sum()) if parts else 0.0
 
@@ -248,12 +252,12 @@ class CurvaturePenalty:
         _add_gradient(weight, self.weight * gradient_OI)
         return 0.5 * (gradient_OI * moved_OI).sum()
 
-    def _add_to_adapter(self, layer: LoraLayer, sides: LayerCurvature) -> Tensor:
+    def _add_to_adapter(
+        self, layer: LoraLayer, factors: tuple[nn.Parameter, nn.Parameter], sides: LayerCurvature
+    ) -> Tensor:
         """Both factors of D = scale * B A; nothing as large as D is made."""
-        (name,) = layer.active_adapters
-        down = cast(nn.Parameter, layer.lora_A[name].weight)
-        up = cast(nn.Parameter, layer.lora_B[name].weight)
-        factor = layer.scaling[name] ** 2
+        factor = layer.scaling[layer.active_adapters[0]] ** 2
+        down, up = factors
         down_RI, up_OR = down.float(), up.float()
         read_IR = _times(sides.inputs, down_RI.t())
         said_OR = _times(sides.outputs, up_OR)
@@ -262,11 +266,16 @@ class CurvaturePenalty:
         _add_gradient(down, self.weight * factor * (up_RR @ read_IR.t()))
         return 0.5 * factor * (down_RR * up_RR).sum()
 
-    def _is_held(self, layer: nn.Module) -> bool:
-        if not isinstance(layer, LoraLayer):
-            return isinstance(layer, nn.Linear) and layer.weight.requires_grad
-        names = list(layer.active_adapters)
-        return len(names) == 1 and names[0] in layer.lora_A and names[0] not in layer.lora_variant
+
+def lora_factors(layer: nn.Module) -> tuple[nn.Parameter, nn.Parameter] | None:
+    """Return A and B of the adapter in a layer whose update is their plain product; None where there is none."""
+    if not isinstance(layer, LoraLayer):
+        return None
+    names = list(layer.active_adapters)
+    if len(names) != 1 or names[0] not in layer.lora_A or names[0] in layer.lora_variant:
+        return None
+    down, up = (each[names[0]].weight for each in (layer.lora_A, layer.lora_B))
+    return cast(nn.Parameter, down), cast(nn.Parameter, up)
 
 
 def _times(side: Tensor, matrix_SK: Tensor) -> Tensor:

@@ -76,6 +76,18 @@ class Penalty(Protocol):
         ...
 
 
+class Preconditioner(Protocol):
+    """Other coordinates that the optimizer steps in. It has no state that a checkpoint would need."""
+
+    def enter(self) -> None:
+        """Let gradients, and what the optimizer adds to, be of the coordinates."""
+        ...
+
+    def leave(self) -> None:
+        """Let the weights be weights again, with the step that was taken."""
+        ...
+
+
 class Steering(Protocol):
     """What keeps a run within bounds: looks now and then, and moves the weights of loss terms.
 
@@ -114,20 +126,22 @@ class Eyes:
 
 @dataclass(frozen=True)
 class LoopSpec:
-    """How the loop runs. `key` names the run, so that no checkpoint is read by another one.
+    """How the loop runs.
 
+    `key` names the run, so that no checkpoint is read by another one; `checkpoint` is the file to
+    resume from and to write.
     `seconds` is the limit of training and evaluation together, over all resumes. `kept_floor`: the run
     ends when the upper bound of kept ability is below it at two checks in a row.
     """
 
     recipe: Recipe
     key: str
+    checkpoint: Path
     patience: int | None = None
     kept_floor: float | None = None
     seconds: float | None = None
     shape: Shape = "cosine"
     clip_norm: float = 1.0
-    weight_decay: float = 0.0
     checkpoint_seconds: float = 60.0
 
 
@@ -199,9 +213,9 @@ class Loop:
         spec: LoopSpec,
         *,
         eyes: Eyes,
-        checkpoint: Path,
         watch: Watch,
         processes: Processes = ALONE,
+        preconditioner: Preconditioner | None = None,
     ) -> None:
         """Read the checkpoint of this run, where there is one.
 
@@ -210,9 +224,9 @@ class Loop:
             terms: what is lowered; at least one that reads batches.
             spec: how.
             eyes: what can be measured of the model on the way.
-            checkpoint: the file to resume from and to write.
             watch: clock, events, and whether to stop; those of the first process count.
             processes: that run this loop together.
+            preconditioner: what the optimizer's steps are taken in; None: the weights as they are.
 
         Raises:
             UsageError: the checkpoint belongs to another run.
@@ -223,9 +237,10 @@ class Loop:
         self._penalties = tuple(term for term in terms if not isinstance(term, LossTerm))
         self._spec = spec
         self._eyes = eyes
-        self._file = checkpoint
+        self._file = spec.checkpoint
         self._watch = watch
         self._processes = processes
+        self._preconditioner = preconditioner
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self._trained = dict(sorted(named.items()))
         if not self._trained or not self._terms:
@@ -233,7 +248,7 @@ class Loop:
         self._optimizer = torch.optim.AdamW(
             self._trained.values(),
             lr=spec.recipe.learning_rate,
-            weight_decay=spec.weight_decay,
+            weight_decay=0.0,
             fused=True,
         )
         self._best: Weights = self._weights()
@@ -464,7 +479,12 @@ class Loop:
             raise self._not_finite("gradient", [name for part in everyones for name in part])
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        self._optimizer.step()
+        if self._preconditioner is None:
+            self._optimizer.step()
+        else:
+            self._preconditioner.enter()
+            self._optimizer.step()
+            self._preconditioner.leave()
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 

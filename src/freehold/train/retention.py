@@ -22,6 +22,7 @@ from freehold.train.batching import Step
 from freehold.train.controller import ReplayController
 from freehold.train.curvature import ROWS, Curvature, CurvaturePenalty, curvature, kept_curvature
 from freehold.train.loop import LossTerm
+from freehold.train.preconditioner import CurvaturePreconditioner
 from freehold.train.records import Steered
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
 from freehold.train.soft import (
@@ -191,6 +192,13 @@ def penalties_of(held: Retention, network: torch.nn.Module) -> tuple[CurvaturePe
     if not held.curvatures:
         return ()
     return (CurvaturePenalty(network, held.curvatures, weight=held.spec.curvature),)
+
+
+def preconditioner_of(held: Retention, network: torch.nn.Module) -> CurvaturePreconditioner | None:
+    """Return what the steps of the adapter in `network` are taken in; None where no curvature is known."""
+    if not held.curvatures:
+        return None
+    return CurvaturePreconditioner(network, held.curvatures)
 
 
 class ReplaySteering:

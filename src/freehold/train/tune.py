@@ -42,6 +42,7 @@ from freehold.train.retention import (
     Retention,
     divergence_on,
     penalties_of,
+    preconditioner_of,
     replay_terms,
 )
 from freehold.train.soft import SoftRow
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 TUNED_FOLDER = "adapter"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
-FORMAT = 3
+FORMAT = 4
 """Raised when the same spec on the same rows begins to train otherwise, so that no old run is resumed."""
 
 
@@ -241,6 +242,9 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
         )
     counts = (tuned.trained_parameters, parameters)
     penalties = () if job.retention is None else penalties_of(job.retention, network)
+    preconditioner = None if job.retention is None else preconditioner_of(job.retention, network)
+    if preconditioner is not None:
+        preconditioner.begin()  # a run that goes on reads its weights afterwards
     processes = job.processes.spread(network)
     try:
         steering, replay = _replay(job, steps, recipe)
@@ -249,9 +253,9 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
             [_lesson_term(lesson, steps, processes), *replay, *penalties],
             _loop_spec(job, recipe, examiner),
             eyes=_eyes(job, examiner, steering=steering, recipe=recipe),
-            checkpoint=job.folder / CHECKPOINT_FILE,
             watch=watch,
             processes=processes,
+            preconditioner=preconditioner,
         )
         if processes.is_first:
             watch.tell(_started(job, recipe, counts, resumed_at=loop.resumed_at))
@@ -275,6 +279,7 @@ def _loop_spec(job: _Job, recipe: Recipe, examiner: Examiner | None) -> LoopSpec
     return LoopSpec(
         recipe=recipe,
         key=job.key,
+        checkpoint=job.folder / CHECKPOINT_FILE,
         patience=job.spec.patience,
         kept_floor=None if examiner is None else examiner.kept_floor,
         seconds=None if minutes is None else 60 * minutes,

@@ -1,0 +1,168 @@
+# pyright: standard
+"""Steps in coordinates of curvature, against a layer whose parameters are the coordinates themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import fractional_matrix_power
+from torch import Tensor
+
+from freehold.core.sections import LoraSpec
+from freehold.models.local import LocalModel
+from freehold.train.adapters import ADAPTERS, linear_layers
+from freehold.train.curvature import Curvature, LayerCurvature, curvature
+from freehold.train.preconditioner import DAMPING, POWER, CurvaturePreconditioner
+from freehold.train.rows import TokenRow, TrainingRow, encode_rows
+
+RowsOf = Callable[[int], Sequence[TrainingRow]]
+OpenTiny = Callable[..., LocalModel]
+LAYER = "model.layers.0.mlp.up_proj"
+RATE, STEPS = 0.01, 5
+
+
+@pytest.fixture
+def base(open_tiny: OpenTiny) -> LocalModel:
+    return open_tiny()
+
+
+@pytest.fixture
+def sides(base: LocalModel, rows_of: RowsOf) -> Curvature:
+    encoded = encode_rows(base.loaded.chat, rows_of(16), max_length=base.context_tokens)
+    rows = [TokenRow(ids=row.ids, answer_start=1) for row in encoded.rows.values()]
+    return curvature(base.loaded.network.module, rows, batch_tokens=256)
+
+
+def lengths(values: Tensor) -> Tensor:
+    return (values.clamp(min=0) / values.mean() + DAMPING) ** (-POWER / 2)
+
+
+def map_of(side: Tensor) -> Tensor:
+    values, vectors = torch.linalg.eigh(side)
+    return vectors @ torch.diag(lengths(values))
+
+
+def loss_of(down: Tensor, up: Tensor, wanted: Tensor) -> Tensor:
+    return (up @ down - wanted).square().sum()
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_steps_are_those_of_adam_on_the_coordinates_themselves(
+    base: LocalModel, sides: Curvature, *, is_wide: bool
+) -> None:
+    network = base.loaded.network.module
+    one = sides[LAYER]
+    if is_wide:
+        one = LayerCurvature(one.inputs.diagonal(), one.outputs.diagonal())
+        maps = [torch.diag(lengths(side)) for side in (one.inputs, one.outputs)]
+    else:
+        maps = [map_of(side) for side in (one.inputs, one.outputs)]
+    torch.manual_seed(3)
+    tuned = ADAPTERS["lora"](network, LoraSpec(r=4), "float32")
+    try:
+        layer: Any = network.get_submodule(LAYER)
+        down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+        preconditioner = CurvaturePreconditioner(network, [{LAYER: one}])
+        assert preconditioner.factors == 2
+        drawn = down.detach().clone()
+        preconditioner.begin()
+        torch.testing.assert_close(down.detach(), drawn @ maps[0].T)
+        wanted = 0.1 * torch.randn(len(up), down.shape[1])
+        first = (down.detach().clone(), up.detach().clone())
+        coordinates = [torch.zeros_like(part, requires_grad=True) for part in first]
+        direct = torch.optim.AdamW(coordinates, lr=RATE, weight_decay=0.0)
+        stepped = torch.optim.AdamW([down, up], lr=RATE, weight_decay=0.0, fused=True)
+        for _ in range(STEPS):
+            direct.zero_grad()
+            at = (first[0] + coordinates[0] @ maps[0].T, first[1] + maps[1] @ coordinates[1])
+            loss_of(*at, wanted).backward()
+            direct.step()
+
+            stepped.zero_grad()
+            loss_of(down, up, wanted).backward()
+            preconditioner.enter()
+            stepped.step()
+            preconditioner.leave()
+        torch.testing.assert_close(
+            down.detach(), first[0] + coordinates[0].detach() @ maps[0].T, rtol=1e-3, atol=1e-4
+        )
+        torch.testing.assert_close(
+            up.detach(), first[1] + maps[1] @ coordinates[1].detach(), rtol=1e-3, atol=1e-4
+        )
+    finally:
+        tuned.undo()
+
+
+def test_the_map_of_a_side_is_a_root_of_its_inverse_power(sides: Curvature) -> None:
+    """T T' = (S / mean eigenvalue + damping)^-power, against scipy."""
+    side = sides[LAYER].inputs.double()
+    found = map_of(side)
+    scaled = side / (side.trace() / len(side)) + DAMPING * torch.eye(len(side))
+    expected = np.real(fractional_matrix_power(scaled.numpy(), -POWER))
+    np.testing.assert_allclose((found @ found.T).numpy(), expected, rtol=1e-6, atol=1e-8)
+
+
+def test_directions_that_general_prompts_do_not_use_are_taken_in_longer_steps(
+    base: LocalModel,
+) -> None:
+    network = base.loaded.network.module
+    up_proj = linear_layers(network)[LAYER]
+    inputs = torch.ones(up_proj.in_features)
+    inputs[: len(inputs) // 2] = 1e-6
+    curved = {LAYER: LayerCurvature(inputs, torch.ones(up_proj.out_features))}
+    tuned = ADAPTERS["lora"](network, LoraSpec(r=4), "float32")
+    try:
+        layer: Any = network.get_submodule(LAYER)
+        down = layer.lora_A["default"].weight
+        preconditioner = CurvaturePreconditioner(network, [curved])
+        optimizer = torch.optim.AdamW([down], lr=RATE, weight_decay=0.0)
+        before = down.detach().clone()
+        down.grad = torch.ones_like(down)
+        preconditioner.enter()
+        optimizer.step()
+        preconditioner.leave()
+        moved = (down.detach() - before).abs().mean(0)
+        free, used = moved[: len(inputs) // 2].mean(), moved[len(inputs) // 2 :].mean()
+        expected = ((2 + DAMPING) / DAMPING) ** (
+            POWER / 2
+        )  # a curvature of 0 against twice the mean
+        assert float(free / used) == pytest.approx(expected, rel=1e-3)
+    finally:
+        tuned.undo()
+
+
+@pytest.mark.parametrize("kind", ["dora", "ia3", "full"])
+def test_what_is_no_plain_low_rank_product_is_stepped_as_it_is(
+    base: LocalModel, sides: Curvature, kind: Any
+) -> None:
+    network = base.loaded.network.module
+    tuned = ADAPTERS[kind](network, LoraSpec(kind=kind, r=4), "float32")
+    try:
+        assert CurvaturePreconditioner(network, [sides]).factors == 0
+    finally:
+        tuned.undo()
+
+
+def test_curvatures_of_earlier_domains_are_added(base: LocalModel, sides: Curvature) -> None:
+    network = base.loaded.network.module
+    twice = {LAYER: LayerCurvature(2 * sides[LAYER].inputs, 2 * sides[LAYER].outputs)}
+    tuned = ADAPTERS["lora"](network, LoraSpec(r=4), "float32")
+    try:
+        layer: Any = network.get_submodule(LAYER)
+        down = layer.lora_A["default"].weight
+        moved: list[Tensor] = []
+        for curvatures in ([{LAYER: sides[LAYER]}, {LAYER: sides[LAYER]}], [twice]):
+            preconditioner = CurvaturePreconditioner(network, curvatures)
+            before = down.detach().clone()
+            down.grad = torch.arange(down.numel()).reshape(down.shape).float()
+            preconditioner.enter()
+            torch.optim.AdamW([down], lr=RATE, weight_decay=0.0).step()
+            preconditioner.leave()
+            moved.append(down.detach() - before)
+        torch.testing.assert_close(moved[0], moved[1], rtol=1e-3, atol=1e-6)
+    finally:
+        tuned.undo()
