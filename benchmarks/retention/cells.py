@@ -42,7 +42,7 @@ class Sizes:
     test: int = 600
     sequence_test: int = 400
     probes: int = 100
-    dev_probes: int = 200
+    dev_probes: int = 400
     pool: int = 1400
     seeds: int = 3
 

@@ -38,7 +38,7 @@ LIMITS = (1.0, 3.0)
 DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
 POOL_SEED = 7
 SELF_POOL = 512
-MOST_PROBES = 200
+MOST_PROBES = 400
 """Probes of each family that no replayed prompt may ask, whatever number is read."""
 PAST_BUFFER = 0.1
 PAST_PASS_SCORE = 0.99

@@ -451,8 +451,8 @@ class RetentionSpec(Record):
     itself; `weight` is the factor of their divergence from the base, and both are moved by a controller
     that holds `kl_budget` (nats per token). The base's answers are held on to at `temperature`: below 1,
     surer than it was, so that what it says first stays first. `curvature` is the factor of the penalty on
-    moving weights that general prompts depend on; 0 turns it off. `past` is the share of tokens from earlier
-    domains.
+    moving weights that general prompts depend on; 0 turns it off, and the steps in its coordinates. `past`
+    is the share of tokens from earlier domains.
     `scale` chooses the size of the update on dev afterwards, so that the upper bound of the mean loss
     of general ability is at most `points` (of 100), and the loss of each family at most `family_points`.
     Left out, they are what `bar.kept` allows, and three times that.
