@@ -187,7 +187,10 @@ class Run:
         if cell.id not in self.found:
             return False
         if cell.kind == "start":
-            return pool_file(self.place.work, cell.base, "replay").exists()
+            start = self.found[cell.id]
+            held = len(unpack(start["dev_probes"])) // len(start["families"])
+            has_pool = pool_file(self.place.work, cell.base, "replay").exists()
+            return has_pool and held >= self.sizes.dev_probes
         if cell.kind != "stage" or cell.stage == len(ORDERS[cell.place]):
             return True
         last = replace(cell, stage=len(ORDERS[cell.place]))

@@ -19,7 +19,11 @@ from figures import (
 
 from freehold.core.transfer import Points
 
-SEQUENCED = {"ours": "**ours**", "whole": "ours, whole update"}
+SEQUENCED = {
+    "ours": "**ours**",
+    "ours-019": "ours, steps in coordinates of the weights",
+    "whole": "ours, whole update",
+}
 HERE = Path(__file__).resolve().parent
 SEED = 0
 VARIANTS = (

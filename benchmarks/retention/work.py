@@ -35,6 +35,8 @@ from freehold.train.rows import TrainingRow
 
 LIMITS = (1.0, 3.0)
 """Points of general ability that may be lost: on average by the upper bound, in one family by the estimate."""
+SEQUENCE_LIMITS = (1.5, 4.5)
+"""The same after any stage of a sequence, over all stages so far."""
 DEV_PROBE_SEED, TEST_PROBE_SEED = 1001, 2002
 POOL_SEED = 7
 SELF_POOL = 512
@@ -201,7 +203,7 @@ class Worker:
         choice: Found = {"chosen": 1.0, "reason": "always the whole update"}
         if cell.arm == "ours":
             seen = [self.domain(name) for name in (*learnt, domain.name)]
-            choice = _chosen(bench.frontier(trained.update, seen, known))
+            choice = _chosen(bench.frontier(trained.update, seen, known, limits=SEQUENCE_LIMITS))
         scale = choice["chosen"]
         lab.put(trained.update, scale)
         quality = {
@@ -330,7 +332,12 @@ class Bench:
         return self.lab.divergence(self._kl_reference, self._kl_rows)
 
     def frontier(
-        self, update: Mapping[str, Tensor], domains: Sequence[Domain], known: Found
+        self,
+        update: Mapping[str, Tensor],
+        domains: Sequence[Domain],
+        known: Found,
+        *,
+        limits: tuple[float, float] = LIMITS,
     ) -> Frontier:
         """Return the sizes of an update that decide, and Freehold's choice; domains have as many dev rows each.
 
@@ -341,11 +348,11 @@ class Bench:
         start = _mean(scores[0.0])
         points: list[FrontierPoint] = []
         for scale in sorted(GRID, key=lambda one: (-_mean(scores[one]), -one)):
-            point = self._point(update, scale, scores=scores[scale], known=known)
+            point = self._point(update, scale, scores=scores[scale], known=known, limits=limits)
             points.append(point)
             if point.is_feasible and point.worth > start:
                 break
-        return choose(points, start=start, limits=LIMITS)
+        return choose(points, start=start, limits=limits)
 
     def point(self, update: Mapping[str, Tensor], domain: Domain, known: Found) -> FrontierPoint:
         """Return what the whole update gains and loses on dev."""
@@ -362,7 +369,13 @@ class Bench:
         }
 
     def _point(
-        self, update: Mapping[str, Tensor], scale: float, *, scores: dict[str, float], known: Found
+        self,
+        update: Mapping[str, Tensor],
+        scale: float,
+        *,
+        scores: dict[str, float],
+        known: Found,
+        limits: tuple[float, float] = LIMITS,
     ) -> FrontierPoint:
         self.lab.put(update, scale)
         return frontier_point(
@@ -370,7 +383,7 @@ class Bench:
             scores,
             before=_results(self.dev_probes, known["dev_probes"]),
             after=_results(self.dev_probes, self.lab.probes(self.dev_probes)),
-            limits=LIMITS,
+            limits=limits,
             rng=np.random.default_rng(0),
         )
 
