@@ -374,7 +374,7 @@ def test_a_run_with_replay_says_what_its_controller_saw_and_did(
     ends: list[float] = []
     for weight in (1e-9, 3.0):
         base = open_tiny()
-        how = RetentionSpec(replay=0.4, weight=weight, kl_budget=1e9 if weight < 1 else 0.001)
+        how = RetentionSpec(replay=0.4, weight=weight, kl_budget=1e9 if weight < 1 else 1e-6)
         held = retention(how, general, base=base)
         lesson = lesson_of(base, rows_of(12))
         events: list[TrainEvent] = []
