@@ -248,6 +248,7 @@ def train(case: Case, network: Any, checkpoint: Path, *, held: list[Any]) -> Non
     from freehold.train.curvature import CurvaturePenalty
     from freehold.train.loop import Eyes, Loop, LoopSpec, LossTerm
     from freehold.train.objectives import OBJECTIVES
+    from freehold.train.preconditioner import CurvaturePreconditioner
     from freehold.train.records import Recipe, Watch
     from freehold.train.soft import kl_from_teacher
 
@@ -272,10 +273,10 @@ def train(case: Case, network: Any, checkpoint: Path, *, held: list[Any]) -> Non
     loop = Loop(
         network,
         [*terms, *penalties],
-        LoopSpec(recipe=recipe, key="plan"),
+        LoopSpec(recipe=recipe, key="plan", checkpoint=checkpoint),
         eyes=Eyes(),
-        checkpoint=checkpoint,
         watch=Watch(clock=time.perf_counter),
+        preconditioner=CurvaturePreconditioner(network, held) if held else None,
     )
     loop.run()
 

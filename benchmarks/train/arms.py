@@ -216,9 +216,12 @@ def loop(setting: Setting, model: LocalModel, lesson: Lesson) -> None:
                     lambda step: (lesson.batch(batches[step], step=step),),
                 )
             ],
-            LoopSpec(recipe=recipe, key="benchmark"),
+            LoopSpec(
+                recipe=recipe,
+                key="benchmark",
+                checkpoint=Path(folder) / "checkpoint.safetensors",
+            ),
             eyes=Eyes(),
-            checkpoint=Path(folder) / "checkpoint.safetensors",
             watch=Watch(clock=time.perf_counter),
         ).run()
 

@@ -302,9 +302,12 @@ def freehold(
                     lambda step: (lesson.batch(batches[step], step=step),),
                 )
             ],
-            LoopSpec(recipe=recipe, key="benchmark"),
+            LoopSpec(
+                recipe=recipe,
+                key="benchmark",
+                checkpoint=Path(folder) / "checkpoint.safetensors",
+            ),
             eyes=Eyes(),
-            checkpoint=Path(folder) / "checkpoint.safetensors",
             watch=Watch(clock=time.perf_counter, on_event=note),
         ).run()
     return bench.measured(tokens, statistics.mean(seen), before=before)
