@@ -218,13 +218,13 @@ def measure(case: Case, device: str) -> dict[str, int]:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with tempfile.TemporaryDirectory() as scratch:
-        train(case, network, Path(scratch) / "checkpoint.safetensors", held=held)
+        train(case, network, Path(scratch) / "checkpoint.safetensors", spec=spec, held=held)
     if device == "cuda":
         return {"bytes": int(torch.cuda.max_memory_allocated())}
     return {"bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
-def curvature_of(case: Case, network: Any, spec: Any) -> list[Any]:
+def curvature_of(case: Case, network: Any, spec: Any) -> Any:
     """Return what a replaying training holds on by, measured on a few random rows: its size is that of any."""
     import torch
 
@@ -235,21 +235,22 @@ def curvature_of(case: Case, network: Any, spec: Any) -> list[Any]:
 
     layers = layers_with_known_update(network, spec)
     if not case.replay or not layers:
-        return []
+        return None
     length = min(case.length, CURVATURE_BATCH_TOKENS)
     drawn = torch.randint(
         network.config.vocab_size, (2 * CURVATURE_BATCH_TOKENS // length, length)
     ).tolist()
     rows = [TokenRow(ids=tuple(ids), answer_start=1) for ids in drawn]
-    return [curvature(network, rows, layers=layers, batch_tokens=CURVATURE_BATCH_TOKENS)]
+    return curvature(network, rows, layers=layers, batch_tokens=CURVATURE_BATCH_TOKENS)
 
 
-def train(case: Case, network: Any, checkpoint: Path, *, held: list[Any]) -> None:
-    from freehold.train.curvature import CurvaturePenalty
+def train(case: Case, network: Any, checkpoint: Path, *, spec: Any, held: Any) -> None:
+    import torch
+
     from freehold.train.loop import Eyes, Loop, LoopSpec, LossTerm
     from freehold.train.objectives import OBJECTIVES
-    from freehold.train.preconditioner import CurvaturePreconditioner
     from freehold.train.records import Recipe, Watch
+    from freehold.train.retention import Retention, penalties_of, preconditioner_of
     from freehold.train.soft import kl_from_teacher
 
     tokens = case.rows * case.length
@@ -269,14 +270,16 @@ def train(case: Case, network: Any, checkpoint: Path, *, held: list[Any]) -> Non
     if case.replay:
         soft = soft_batch(case, network)
         terms.append(LossTerm("replay", kl_from_teacher, lambda _: (soft,), is_replay=True))
-    penalties = [CurvaturePenalty(network, held, weight=1.0)] if held else []
+    holding = Retention(spec=spec.retention, general=(), watched=(), curvature=held)
     loop = Loop(
         network,
-        [*terms, *penalties],
+        [*terms, *penalties_of(holding, network)],
         LoopSpec(recipe=recipe, key="plan", checkpoint=checkpoint),
         eyes=Eyes(),
         watch=Watch(clock=time.perf_counter),
-        preconditioner=CurvaturePreconditioner(network, held) if held else None,
+        preconditioner=preconditioner_of(
+            holding, network, product_dtype=getattr(torch, case.precision)
+        ),
     )
     loop.run()
 

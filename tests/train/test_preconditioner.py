@@ -66,8 +66,8 @@ def test_steps_are_those_of_adam_on_the_coordinates_themselves(
     try:
         layer: Any = network.get_submodule(LAYER)
         down, up = layer.lora_A["default"].weight, layer.lora_B["default"].weight
-        preconditioner = CurvaturePreconditioner(network, [{LAYER: one}])
-        assert preconditioner.factors == 2
+        preconditioner = CurvaturePreconditioner(network, {LAYER: one}, weight=0.0)
+        assert preconditioner.layers == 1
         drawn = down.detach().clone()
         preconditioner.begin()
         torch.testing.assert_close(down.detach(), drawn @ maps[0].T)
@@ -84,9 +84,8 @@ def test_steps_are_those_of_adam_on_the_coordinates_themselves(
 
             stepped.zero_grad()
             loss_of(down, up, wanted).backward()
-            preconditioner.enter()
-            stepped.step()
-            preconditioner.leave()
+            preconditioner.turn_gradients()
+            preconditioner.step(stepped.step)
         torch.testing.assert_close(
             down.detach(), first[0] + coordinates[0].detach() @ maps[0].T, rtol=1e-3, atol=1e-4
         )
@@ -108,7 +107,7 @@ def test_the_map_of_a_side_is_a_root_of_its_inverse_power(
         layer: Any = network.get_submodule(LAYER)
         down = layer.lora_A["default"].weight
         down.data = torch.eye(len(side))
-        CurvaturePreconditioner(network, [{LAYER: sides[LAYER]}]).begin()
+        CurvaturePreconditioner(network, {LAYER: sides[LAYER]}, weight=0.0).begin()
         found = down.detach().double()
     finally:
         tuned.undo()
@@ -129,13 +128,12 @@ def test_directions_that_general_prompts_do_not_use_are_taken_in_longer_steps(
     try:
         layer: Any = network.get_submodule(LAYER)
         down = layer.lora_A["default"].weight
-        preconditioner = CurvaturePreconditioner(network, [curved])
+        preconditioner = CurvaturePreconditioner(network, curved, weight=0.0)
         optimizer = torch.optim.AdamW([down], lr=RATE, weight_decay=0.0)
         before = down.detach().clone()
         down.grad = torch.ones_like(down)
-        preconditioner.enter()
-        optimizer.step()
-        preconditioner.leave()
+        preconditioner.turn_gradients()
+        preconditioner.step(optimizer.step)
         moved = (down.detach() - before).abs().mean(0)
         free, used = moved[: len(inputs) // 2].mean(), moved[len(inputs) // 2 :].mean()
         # a curvature of 0 against one of twice the mean
@@ -152,27 +150,92 @@ def test_what_is_no_plain_low_rank_product_is_stepped_as_it_is(
     network = base.loaded.network.module
     tuned = ADAPTERS[kind](network, LoraSpec(kind=kind, r=4), "float32")
     try:
-        assert CurvaturePreconditioner(network, [sides]).factors == 0
+        preconditioner = CurvaturePreconditioner(network, sides, weight=1.0)
+        assert preconditioner.layers == 0
+        assert preconditioner.turn_gradients() == 0.0
+        assert all(p.grad is None for p in network.parameters())
     finally:
         tuned.undo()
 
 
-def test_curvatures_of_earlier_domains_are_added(base: LocalModel, sides: Curvature) -> None:
+@pytest.mark.parametrize("is_wide", [False, True])
+@pytest.mark.parametrize("kind", ["lora", "rslora"])
+def test_the_gradients_of_the_penalty_are_those_of_the_formula_in_coordinates(
+    base: LocalModel, kind: Any, *, is_wide: bool
+) -> None:
+    """Against autograd on 1/2 tr(G D A D'), with D made whole from coordinates."""
     network = base.loaded.network.module
-    twice = {LAYER: LayerCurvature(2 * sides[LAYER].inputs, 2 * sides[LAYER].outputs)}
+    curved = {
+        name: some_sides(layer, is_wide=is_wide) for name, layer in linear_layers(network).items()
+    }
+    tuned = ADAPTERS[kind](network, LoraSpec(kind=kind, r=4), "float32")
+    try:
+        preconditioner = CurvaturePreconditioner(network, curved, weight=0.7)
+        assert preconditioner.layers == len(curved)
+        for name in curved:
+            layer: Any = network.get_submodule(name)
+            for factors in (layer.lora_A, layer.lora_B):
+                torch.nn.init.normal_(factors["default"].weight, std=0.1)
+        expected, wanted = torch.zeros(()), dict[str, tuple[Tensor, Tensor]]()
+        for name, one in curved.items():
+            layer = network.get_submodule(name)
+            down, up = layer.lora_A["default"].weight.detach(), layer.lora_B["default"].weight
+            maps = [
+                torch.diag(lengths(side)) if is_wide else map_of(side)
+                for side in (one.inputs, one.outputs)
+            ]
+            at = (
+                (down @ maps[0].T.inverse()).requires_grad_(),
+                (maps[1].inverse() @ up.detach()).requires_grad_(),
+            )
+            moved = layer.scaling["default"] * (maps[1] @ at[1]) @ (at[0] @ maps[0].T)
+            inputs, outputs = (
+                torch.diag(side) if is_wide else side for side in (one.inputs, one.outputs)
+            )
+            part = 0.7 * 0.5 * ((outputs @ moved) * (moved @ inputs)).sum()
+            gradients = torch.autograd.grad(part, at)
+            wanted[name] = (gradients[0], gradients[1])
+            expected = expected + part.detach()
+        assert preconditioner.turn_gradients() == pytest.approx(float(expected), rel=1e-3)
+        for name, (of_down, of_up) in wanted.items():
+            layer = network.get_submodule(name)
+            for factors, of_one in ((layer.lora_A, of_down), (layer.lora_B, of_up)):
+                found = factors["default"].weight.grad
+                torch.testing.assert_close(found, of_one, rtol=5e-3, atol=1e-5)
+    finally:
+        tuned.undo()
+
+
+def some_sides(layer: torch.nn.Module, *, is_wide: bool) -> LayerCurvature:
+    generator = torch.Generator().manual_seed(4)
+    sizes = (int(layer.in_features), int(layer.out_features))  # type: ignore[arg-type]
+    halves = [torch.randn(size, size, generator=generator) for size in sizes]
+    inputs, outputs = (half @ half.T / len(half) for half in halves)
+    if is_wide:
+        return LayerCurvature(inputs.diagonal(), outputs.diagonal())
+    return LayerCurvature(inputs, outputs)
+
+
+def test_narrow_products_turn_gradients_into_about_the_same(
+    base: LocalModel, sides: Curvature
+) -> None:
+    """bfloat16 has 8 bits of a number: each entry within a few parts of a hundred of the largest."""
+    network = base.loaded.network.module
     tuned = ADAPTERS["lora"](network, LoraSpec(r=4), "float32")
     try:
         layer: Any = network.get_submodule(LAYER)
         down = layer.lora_A["default"].weight
-        moved: list[Tensor] = []
-        for curvatures in ([{LAYER: sides[LAYER]}, {LAYER: sides[LAYER]}], [twice]):
-            preconditioner = CurvaturePreconditioner(network, curvatures)
-            before = down.detach().clone()
-            down.grad = torch.arange(down.numel()).reshape(down.shape).float()
-            preconditioner.enter()
-            torch.optim.AdamW([down], lr=RATE, weight_decay=0.0).step()
-            preconditioner.leave()
-            moved.append(down.detach() - before)
-        torch.testing.assert_close(moved[0], moved[1], rtol=1e-3, atol=1e-6)
+        found: list[Tensor] = []
+        given = torch.randn(down.shape, generator=torch.Generator().manual_seed(6))
+        for kind in (torch.float32, torch.bfloat16):
+            down.grad = given.clone()
+            CurvaturePreconditioner(
+                network, {LAYER: sides[LAYER]}, weight=2.0, product_dtype=kind
+            ).turn_gradients()
+            assert down.grad.dtype == torch.float32
+            found.append(down.grad)
+        whole, narrow = found
+        assert not torch.equal(whole, narrow)
+        assert float((whole - narrow).abs().max()) < 0.02 * float(whole.abs().max())
     finally:
         tuned.undo()

@@ -75,10 +75,17 @@ def row_tokens(row: AnswersRow, network: Network) -> int:
     return len(row.prompt) + row.answer_tokens
 
 
+def passed_tokens(rows: Sequence[AnswersRow], network: Network) -> int:
+    """Return the tokens that pass the network when these rows are one batch, their common start once."""
+    if network.mask_form is None:
+        return sum(len(row.answers) * len(row.prompt) + row.answer_tokens for row in rows)
+    tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)
+    return tokens - (len(rows) - 1) * _start_read_once(rows, network)
+
+
 def collate_rows(rows: Sequence[TokenRow], names: Sequence[str], network: Network) -> Batch:
     """Return rows as one batch on the device of the network, their common start once."""
-    cut = [AnswersRow(row.ids[: row.answer_start], (row.ids[row.answer_start :],)) for row in rows]
-    laid = _lay_out(cut, network)
+    laid = _lay_out([as_answers_row(row) for row in rows], network)
     return Batch(
         tokens_BT=laid.tokens_BT,
         places_N=laid.places_N,
@@ -88,6 +95,11 @@ def collate_rows(rows: Sequence[TokenRow], names: Sequence[str], network: Networ
         sight=laid.sight,
         start=laid.start,
     )
+
+
+def as_answers_row(row: TokenRow) -> AnswersRow:
+    """Return a row as a prompt with its only answer."""
+    return AnswersRow(row.ids[: row.answer_start], (row.ids[row.answer_start :],))
 
 
 def collate_answers(
@@ -125,8 +137,8 @@ def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
     shared = 0
     if network.mask_form is None:
         rows = [AnswersRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
-    elif not needs_one_pass(network.module):
-        shared = _shared_start(rows, LEAST_SAVED.get(network.device.type, 1.0))
+    else:
+        shared = _start_read_once(rows, network)
     texts = [_Text(row.prompt, row.answers, shared) for row in rows]
     width = max(len(text.ids) for text in texts)
     tokens_BT = torch.zeros((len(texts), width), dtype=torch.long)
@@ -164,11 +176,14 @@ def needs_one_pass(module: torch.nn.Module) -> bool:
     return any(getattr(layer, mark, False) for layer in module.modules() for mark in marks)
 
 
-def _shared_start(rows: Sequence[AnswersRow], least_saved: float) -> int:
+def _start_read_once(rows: Sequence[AnswersRow], network: Network) -> int:
     """Return how many tokens all prompts start with, 0 where reading them once does not pay.
 
     Every row keeps a token of its prompt, whose logits speak of the first tokens of its answers.
     """
+    if needs_one_pass(network.module):
+        return 0
+    least_saved = LEAST_SAVED.get(network.device.type, 1.0)
     shared = min(common_prefix([row.prompt for row in rows]), min(len(r.prompt) for r in rows) - 1)
     tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)
     pays = shared >= SHORTEST_PREFIX and shared * (len(rows) - 1) >= least_saved * tokens

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from peft.tuners.lora.layer import LoraLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -57,17 +56,20 @@ Curvature = Mapping[str, LayerCurvature]
 """By name of the layer."""
 
 
-def curvature_bytes(network: nn.Module, layers: Collection[str], *, moves_weights: bool) -> int:
+def curvature_bytes(
+    network: nn.Module, layers: Collection[str], *, moves_weights: bool, map_dtype: torch.dtype
+) -> int:
     """Return the bytes that a curvature of these layers takes while it is a penalty, from shapes alone.
 
-    Where the weights themselves move, a copy of where they began is held besides; where an adapter does, maps as
-    large as the sides (`preconditioner`).
+    Where the weights themselves move, a copy of where they began is held besides; where an adapter does, maps of
+    the sides in `map_dtype` (`preconditioner`).
     """
     total = 0
     for layer in linear_layers(network, layers).values():
         sides = (layer.in_features, layer.out_features)
-        held = sum(4 * size * (size if size <= MOST_SIDE else 1) for size in sides)
-        total += held + (layer.weight.nbytes if moves_weights else held)
+        cells = sum(size * (size if size <= MOST_SIDE else 1) for size in sides)
+        besides = layer.weight.nbytes if moves_weights else cells * map_dtype.itemsize
+        total += 4 * cells + besides
     return total
 
 
@@ -107,6 +109,25 @@ def curvature(
             done += len(batch.tokens_BT)
             on_progress(done, len(some))
     return {name: one.over(units) for name, one in sums.items()}
+
+
+def joined(curvatures: Sequence[Curvature]) -> Curvature:
+    """Return one curvature for several (general prompts, past domains) on the same layers.
+
+    Outputs are added and inputs averaged, which is exact where all have the same inputs (the sums of factors of
+    Ritter, Botev and Barber 2018, arXiv:1805.07810); a layer that one of them lacks counts there as zero.
+    """
+    found: dict[str, LayerCurvature] = {}
+    for each in curvatures:
+        for name, sides in each.items():
+            inputs = sides.inputs / len(curvatures)
+            before = found.get(name)
+            found[name] = (
+                LayerCurvature(inputs, sides.outputs)
+                if before is None
+                else LayerCurvature(before.inputs + inputs, before.outputs + sides.outputs)
+            )
+    return found
 
 
 def kept_curvature(file: Path, make: Callable[[], Curvature]) -> Curvature:
@@ -198,94 +219,57 @@ def _listening(network: PreTrainedModel, sums: Mapping[str, _Sums]) -> Iterator[
 
 
 class CurvaturePenalty:
-    """weight * 1/2 tr(G D A D') of what is trained, over the layers whose update D is known.
+    """weight * 1/2 tr(G D A D') of weights that are trained themselves, D being how far each has moved.
 
-    D is scale * B A of a LoRA adapter in the layer, or how far the weight itself has moved since this was
-    made. Layers with another kind of adapter (DoRA, IA3, OSF) have no such D and are left to replay.
+    An adapter's update has the same penalty in other coordinates (`preconditioner`); what is neither (DoRA, IA3,
+    OSF) has no such D and is left to replay.
     """
 
-    def __init__(
-        self, network: nn.Module, curvatures: Sequence[Curvature], *, weight: float
-    ) -> None:
-        """Find what is trained in `network`; the curvatures (general, past domains) count alike."""
+    def __init__(self, network: nn.Module, curvature: Curvature, *, weight: float) -> None:
+        """Find what is trained in `network`, and keep where it begins."""
         self.weight = weight
-        self._network = network
-        self._curvatures = [
-            {name: _moved(one, network, name) for name, one in each.items()} for each in curvatures
-        ]
-        self._origins = {
-            name: whole(layer.weight).to(layer.weight.device)
-            for each in self._curvatures
-            for name in each
+        self._layers = {
+            name: layer
+            for name in curvature
             for layer in [network.get_submodule(name)]
             if isinstance(layer, nn.Linear) and layer.weight.requires_grad
+        }
+        self._sides = {
+            name: LayerCurvature(
+                curvature[name].inputs.to(layer.weight.device),
+                curvature[name].outputs.to(layer.weight.device),
+            )
+            for name, layer in self._layers.items()
+        }
+        self._origins = {
+            name: whole(layer.weight).to(layer.weight.device)
+            for name, layer in self._layers.items()
         }
 
     @property
     def layers(self) -> int:
         """How many layers it holds."""
-        names = {name for each in self._curvatures for name in each}
-        factors = [lora_factors(self._network.get_submodule(name)) for name in names]
-        return len(self._origins) + sum(one is not None for one in factors)
+        return len(self._layers)
 
     @torch.no_grad()
     def add_gradients(self) -> float:
         """Add the gradients of the penalty to those of the parameters, and return its value in nats."""
-        parts: list[Tensor] = []
-        for each in self._curvatures:
-            for name, sides in each.items():
-                layer = self._network.get_submodule(name)
-                if name in self._origins:
-                    parts.append(self._add_to_weight(layer, self._origins[name], sides))
-                    continue
-                factors = lora_factors(layer)
-                if factors is not None:
-                    parts.append(self._add_to_adapter(cast(LoraLayer, layer), factors, sides))
+        parts = [self._add_to_weight(name, layer) for name, layer in self._layers.items()]
         # read once for all layers: to read a number makes the host wait for an accelerator
         return self.weight * float(torch.stack(parts).sum()) if parts else 0.0
 
-    def _add_to_weight(self, layer: nn.Module, origin_OI: Tensor, sides: LayerCurvature) -> Tensor:
-        weight = cast(nn.Parameter, layer.weight)
+    def _add_to_weight(self, name: str, layer: nn.Linear) -> Tensor:
+        weight, sides = cast(nn.Parameter, layer.weight), self._sides[name]
         now_OI = joined_shards(weight) if isinstance(weight, DTensor) else weight
-        moved_OI = (now_OI - origin_OI).float()
+        moved_OI = (now_OI - self._origins[name]).float()
         gradient_OI = _times(sides.outputs, _times(sides.inputs, moved_OI.t()).t())
         _add_gradient(weight, self.weight * gradient_OI)
         return 0.5 * (gradient_OI * moved_OI).sum()
-
-    def _add_to_adapter(
-        self, layer: LoraLayer, factors: tuple[nn.Parameter, nn.Parameter], sides: LayerCurvature
-    ) -> Tensor:
-        """Both factors of D = scale * B A; nothing as large as D is made."""
-        factor = layer.scaling[layer.active_adapters[0]] ** 2
-        down, up = factors
-        down_RI, up_OR = down.float(), up.float()
-        read_IR = _times(sides.inputs, down_RI.t())
-        said_OR = _times(sides.outputs, up_OR)
-        down_RR, up_RR = down_RI @ read_IR, up_OR.t() @ said_OR
-        _add_gradient(up, self.weight * factor * (said_OR @ down_RR))
-        _add_gradient(down, self.weight * factor * (up_RR @ read_IR.t()))
-        return 0.5 * factor * (down_RR * up_RR).sum()
-
-
-def lora_factors(layer: nn.Module) -> tuple[nn.Parameter, nn.Parameter] | None:
-    """Return A and B of the adapter in a layer whose update is their plain product; None where there is none."""
-    if not isinstance(layer, LoraLayer):
-        return None
-    names = list(layer.active_adapters)
-    if len(names) != 1 or names[0] not in layer.lora_A or names[0] in layer.lora_variant:
-        return None
-    down, up = (each[names[0]].weight for each in (layer.lora_A, layer.lora_B))
-    return cast(nn.Parameter, down), cast(nn.Parameter, up)
 
 
 def _times(side: Tensor, matrix_SK: Tensor) -> Tensor:
     """Return side @ matrix; a side of one dimension is a diagonal."""
     return side @ matrix_SK if side.dim() == 2 else side[:, None] * matrix_SK
-
-
-def _moved(sides: LayerCurvature, network: nn.Module, name: str) -> LayerCurvature:
-    device = next(network.get_submodule(name).parameters()).device
-    return LayerCurvature(sides.inputs.to(device), sides.outputs.to(device))
 
 
 def _add_gradient(parameter: nn.Parameter, gradient: Tensor) -> None:

@@ -43,6 +43,10 @@ class TaughtLesson:
         """Positions that carry loss."""
         return sum(len(soft.top_ids_NK) for soft in self.rows)
 
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch."""
+        return sum(len(self.rows[i].row.ids) for i in indices)
+
     def batch(self, indices: Indices, *, step: int) -> SoftBatch:
         """Return these rows as one batch; nothing is drawn, so that every step gives the same."""
         del step

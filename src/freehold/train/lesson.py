@@ -49,6 +49,13 @@ class Lesson(Protocol):
         """What is lowered."""
         ...
 
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch.
+
+        Fewer than their lengths together where what they start with is read once.
+        """
+        ...
+
     def batch(self, indices: Indices, *, step: int) -> Batch:
         """Return these rows as one batch, on the device of the model.
 

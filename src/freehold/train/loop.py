@@ -77,14 +77,14 @@ class Penalty(Protocol):
 
 
 class Preconditioner(Protocol):
-    """Other coordinates that the optimizer steps in. It has no state that a checkpoint would need."""
+    """Other coordinates that the optimizer steps in, with a penalty there. Nothing of it is in a checkpoint."""
 
-    def enter(self) -> None:
-        """Let gradients, and what the optimizer adds to, be of the coordinates."""
+    def turn_gradients(self) -> float:
+        """Let gradients be those of the coordinates, with the penalty's; return its value."""
         ...
 
-    def leave(self) -> None:
-        """Let the weights be weights again, with the step that was taken."""
+    def step(self, take: Callable[[], object]) -> None:
+        """Let `take` step in coordinates, and add what it did to the weights."""
         ...
 
 
@@ -451,6 +451,8 @@ class Loop:
             raise self._not_finite("loss", names)
         processes.add_up(list(self._trained.values()))
         total_loss += sum(penalty.add_gradients() for penalty in self._penalties)
+        if self._preconditioner is not None:
+            total_loss += self._preconditioner.turn_gradients()
         return _Passed(total_loss, round(passed), round(replay))
 
     def _evened(self, batches: Sequence[Batch]) -> list[tuple[Batch, bool]]:
@@ -482,9 +484,7 @@ class Loop:
         if self._preconditioner is None:
             self._optimizer.step()
         else:
-            self._preconditioner.enter()
-            self._optimizer.step()
-            self._preconditioner.leave()
+            self._preconditioner.step(self._optimizer.step)
         self._optimizer.zero_grad(set_to_none=True)
         return norm
 

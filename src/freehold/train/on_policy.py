@@ -87,6 +87,11 @@ class OnPolicyLesson:
         """Positions that carry loss; of the taught answers, as the samples are not known yet."""
         return self.taught.loss_tokens
 
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch, at the most."""
+        lengths = self.lengths
+        return sum(lengths[i] for i in indices)
+
     def batch(self, indices: Indices, *, step: int) -> SoftBatch:
         """Return these rows, a share of them with samples of the student as it is now."""
         seed = seed_of("on policy", indices, seed=self.seed, step=step)
@@ -180,6 +185,11 @@ class GrpoLesson:
     def loss_tokens(self) -> int:
         """Positions that carry loss, at the most, as the samples are not known yet."""
         return len(self.prompts) * self.group * (self.how.max_tokens + 1)
+
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch, at the most."""
+        lengths = self.lengths
+        return sum(lengths[i] for i in indices)
 
     def batch(self, indices: Indices, *, step: int) -> RewardedBatch:
         """Return a group of samples for each prompt, from the student as it is now, with advantages.

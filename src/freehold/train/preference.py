@@ -28,6 +28,7 @@ from freehold.train.answers import (
     collate_answers,
     encode_answer,
     encode_prompts,
+    passed_tokens,
     reference_logprobs,
     row_tokens,
 )
@@ -69,6 +70,10 @@ class PreferenceLesson:
     def loss_tokens(self) -> int:
         """How many positions carry loss."""
         return sum(row.answer_tokens for row in self.rows)
+
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch."""
+        return passed_tokens([self.rows[i] for i in indices], self.network)
 
     def batch(self, indices: Indices, *, step: int) -> AnswersBatch:
         """Return these twos as one batch; nothing is drawn, so every step gives the same."""

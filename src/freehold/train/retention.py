@@ -20,7 +20,14 @@ from freehold.core.sections import RetentionSpec
 from freehold.models.local import LocalModel
 from freehold.train.batching import Step
 from freehold.train.controller import ReplayController
-from freehold.train.curvature import ROWS, Curvature, CurvaturePenalty, curvature, kept_curvature
+from freehold.train.curvature import (
+    ROWS,
+    Curvature,
+    CurvaturePenalty,
+    curvature,
+    joined,
+    kept_curvature,
+)
 from freehold.train.loop import LossTerm
 from freehold.train.preconditioner import CurvaturePreconditioner
 from freehold.train.records import Steered
@@ -36,7 +43,7 @@ from freehold.train.soft import (
 )
 
 HELD_OUT_SHARE = 0.1
-HELD_OUT_MOST = 32
+HELD_OUT_MOST = 16
 LOOKS = 10
 """How often the controller looks over a run."""
 SOFT_BATCH_TOKENS = 8192
@@ -54,19 +61,19 @@ class Retention:
     """What a training holds on to.
 
     `general` rows are replayed, `watched` ones (of the same kind, never trained on) show how far the
-    model has moved, `past` rows come from earlier domains. `curvatures` say what the weights mean to
-    general rows, and to those of earlier domains.
+    model has moved, `past` rows come from earlier domains. `curvature` says what the weights mean to
+    general rows, and to those of earlier domains; None: nothing is held by it.
     """
 
     spec: RetentionSpec
     general: tuple[SoftRow, ...]
     watched: tuple[SoftRow, ...]
     past: tuple[SoftRow, ...] = ()
-    curvatures: tuple[Curvature, ...] = ()
+    curvature: Curvature | None = None
 
     @property
     def digest(self) -> str:
-        """The name of everything here that decides a training; curvatures follow from rows and weights."""
+        """The name of everything here that decides a training; the curvature follows from rows and weights."""
         rows = [*self.general, *self.watched, *self.past]
         ids: list[JsonValue] = [[row.row.answer_start, *row.row.ids] for row in rows]
         return digest_json("retention", [self.spec.to_json(), ids])
@@ -116,7 +123,7 @@ def retention(
         spec=spec,
         general=_by_length(general_rows),
         watched=with_targets[:watched],
-        curvatures=_curvatures(
+        curvature=_curvature(
             spec, rows[watched:], base, layers=layers, folder=folder, on_progress=on_progress
         ),
     )
@@ -151,11 +158,12 @@ def with_past(
         top_k=held.spec.top_k,
         batch_tokens=SOFT_BATCH_TOKENS,
     )
-    added = _curvatures(held.spec, plain, previous, layers=layers)
-    return replace(held, past=_by_length(past), curvatures=(*held.curvatures, *added))
+    added = _curvature(held.spec, plain, previous, layers=layers)
+    parts = [one for one in (held.curvature, added) if one is not None]
+    return replace(held, past=_by_length(past), curvature=joined(parts) if parts else None)
 
 
-def _curvatures(
+def _curvature(
     spec: RetentionSpec,
     rows: Sequence[TokenRow],
     model: LocalModel,
@@ -163,10 +171,10 @@ def _curvatures(
     layers: Collection[str] | None,
     folder: Path | None = None,
     on_progress: Callable[[int, int], None] = lambda _done, _total: None,
-) -> tuple[Curvature, ...]:
-    """Return the curvature of a model on rows; none where nothing is held by it."""
+) -> Curvature | None:
+    """Return the curvature of a model on rows; None where nothing is held by it."""
     if spec.curvature == 0 or not rows or (layers is not None and not layers):
-        return ()
+        return None
     some = random.Random("curvature").sample(list(rows), min(len(rows), ROWS))
     network = model.loaded.network.module
 
@@ -180,25 +188,31 @@ def _curvatures(
         )
 
     if folder is None:
-        return (measure(),)
+        return measure()
     names: list[JsonValue] = [] if layers is None else [*sorted(layers)]
     ids: list[JsonValue] = [[row.answer_start, *row.ids] for row in some]
     name = digest_json("curvature", [model.digest, names, ids]).removeprefix("sha256:")
-    return (kept_curvature(folder / f"{name}.safetensors", measure),)
+    return kept_curvature(folder / f"{name}.safetensors", measure)
 
 
 def penalties_of(held: Retention, network: torch.nn.Module) -> tuple[CurvaturePenalty, ...]:
-    """Return the penalty on what is trained in `network` now; none where no curvature is known."""
-    if not held.curvatures:
+    """Return the penalty on weights that are trained themselves; none where they are not, or nothing is known."""
+    if held.curvature is None:
         return ()
-    return (CurvaturePenalty(network, held.curvatures, weight=held.spec.curvature),)
+    penalty = CurvaturePenalty(network, held.curvature, weight=held.spec.curvature)
+    return (penalty,) if penalty.layers else ()
 
 
-def preconditioner_of(held: Retention, network: torch.nn.Module) -> CurvaturePreconditioner | None:
-    """Return what the steps of the adapter in `network` are taken in; None where no curvature is known."""
-    if not held.curvatures:
+def preconditioner_of(
+    held: Retention, network: torch.nn.Module, *, product_dtype: torch.dtype
+) -> CurvaturePreconditioner | None:
+    """Return what the steps of the adapter in `network` are taken in; None where it has no such layer."""
+    if held.curvature is None:
         return None
-    return CurvaturePreconditioner(network, held.curvatures)
+    found = CurvaturePreconditioner(
+        network, held.curvature, weight=held.spec.curvature, product_dtype=product_dtype
+    )
+    return found if found.layers else None
 
 
 class ReplaySteering:
@@ -247,7 +261,7 @@ def replay_terms(
 ) -> tuple[LossTerm, ...]:
     """Return the loss terms that hold on: general replay, and past domains where there are any.
 
-    `step_tokens` says how many tokens the lesson's own batches of a step have. Which rows a step
+    `step_tokens` says how many tokens of the lesson pass the model in a step. Which rows a step
     replays is a pure function of seed, step and the controller's share. `share` says which part of them
     this process passes (see `processes`).
     """

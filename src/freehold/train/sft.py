@@ -14,7 +14,7 @@ from freehold.core.record import digest_json
 from freehold.core.snapshot import Drop, Example
 from freehold.models.local import LocalModel
 from freehold.models.network import Network
-from freehold.train.answers import collate_rows
+from freehold.train.answers import as_answers_row, collate_rows, passed_tokens
 from freehold.train.batching import Indices
 from freehold.train.objectives import OBJECTIVES, Batch, Objective, collate
 from freehold.train.rows import TokenRow, TrainingRow, encode_rows
@@ -55,6 +55,13 @@ class SftLesson:
     def objective(self) -> Objective[Any]:
         """`sft` or `dft`."""
         return OBJECTIVES[self.name]
+
+    def passed_tokens(self, indices: Indices) -> int:
+        """Return the tokens that pass the model when these rows are one batch."""
+        rows = [self.rows[i] for i in indices]
+        if self.network is None:
+            return sum(len(row.ids) for row in rows)
+        return passed_tokens([as_answers_row(row) for row in rows], self.network)
 
     def batch(self, indices: Indices, *, step: int) -> Batch:
         """Return these rows as one batch."""

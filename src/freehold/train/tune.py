@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 TUNED_FOLDER = "adapter"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
-FORMAT = 4
+FORMAT = 5
 """Raised when the same spec on the same rows begins to train otherwise, so that no old run is resumed."""
 
 
@@ -242,7 +242,13 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
         )
     counts = (tuned.trained_parameters, parameters)
     penalties = () if job.retention is None else penalties_of(job.retention, network)
-    preconditioner = None if job.retention is None else preconditioner_of(job.retention, network)
+    preconditioner = (
+        None
+        if job.retention is None
+        else preconditioner_of(
+            job.retention, network, product_dtype=getattr(torch, tuned.precision)
+        )
+    )
     if preconditioner is not None:
         preconditioner.begin()  # a run that goes on reads its weights afterwards
     processes = job.processes.spread(network)
@@ -309,7 +315,7 @@ def _lesson_term(lesson: Lesson, steps: StepPlan, processes: Processes) -> LossT
 def _replay(
     job: _Job, steps: StepPlan, recipe: Recipe
 ) -> tuple[ReplaySteering | None, tuple[LossTerm, ...]]:
-    held, lengths = job.retention, job.lesson.lengths
+    held = job.retention
     if held is None:
         return None, ()
     steering = ReplaySteering(
@@ -317,7 +323,7 @@ def _replay(
     )
 
     def step_tokens(step: int) -> int:
-        return sum(lengths[i] for indices in steps.at(step) for i in indices)
+        return sum(job.lesson.passed_tokens(indices) for indices in steps.at(step))
 
     terms = replay_terms(
         held,
