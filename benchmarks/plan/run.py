@@ -245,8 +245,6 @@ def curvature_of(case: Case, network: Any, spec: Any) -> Any:
 
 
 def train(case: Case, network: Any, checkpoint: Path, *, spec: Any, held: Any) -> None:
-    import torch
-
     from freehold.train.loop import Eyes, Loop, LoopSpec, LossTerm
     from freehold.train.objectives import OBJECTIVES
     from freehold.train.records import Recipe, Watch
@@ -277,9 +275,7 @@ def train(case: Case, network: Any, checkpoint: Path, *, spec: Any, held: Any) -
         LoopSpec(recipe=recipe, key="plan", checkpoint=checkpoint),
         eyes=Eyes(),
         watch=Watch(clock=time.perf_counter),
-        preconditioner=preconditioner_of(
-            holding, network, product_dtype=getattr(torch, case.precision)
-        ),
+        preconditioner=preconditioner_of(holding, network),
     )
     loop.run()
 

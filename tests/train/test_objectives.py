@@ -15,7 +15,13 @@ from freehold.models.chat import ChatFormat
 from freehold.models.network import Network
 from freehold.train import objectives
 from freehold.train.adapters import ADAPTERS
-from freehold.train.answers import AnswersRow, collate_answers, collate_rows
+from freehold.train.answers import (
+    AnswersRow,
+    as_answers_row,
+    collate_answers,
+    collate_rows,
+    passed_tokens,
+)
 from freehold.train.objectives import (
     OBJECTIVES,
     Batch,
@@ -116,6 +122,7 @@ def test_a_start_that_is_read_once_changes_neither_loss_nor_gradients(
     assert door.mask_form is not None
     shared = collate_rows(encoded, plain.names, door)
     assert (shared.start is not None) == (count > 1)
+    assert passed_tokens([as_answers_row(row) for row in encoded], door) == shared.tokens
     if count > 1:
         assert shared.tokens < plain.tokens
     (loss, gradients), (wanted, plain_gradients) = (
@@ -135,6 +142,7 @@ def test_a_network_that_takes_no_masks_reads_every_row_whole(
     assert unproven.mask_form is None
     found = collate_rows(encoded, plain.names, unproven)
     assert found.sight is None and found.start is None
+    assert passed_tokens([as_answers_row(row) for row in encoded], unproven) == found.tokens
     assert torch.equal(found.tokens_BT, plain.tokens_BT)
     assert torch.equal(found.places_N, plain.places_N)
     assert torch.equal(found.targets_N, plain.targets_N)

@@ -102,11 +102,13 @@ def test_nothing_is_read_twice(open_tiny: OpenTiny) -> None:
     alone = lesson.batch((3,), step=0)
     assert alone.start is None
     assert alone.tokens == alone.tokens_BT.numel() == lesson.lengths[3]
+    assert lesson.passed_tokens((3,)) == alone.tokens
     batch = lesson.batch((0, 1, 2, 3), step=0)
     assert batch.start is not None
     shared = batch.start.tokens_1P.shape[1]
     assert shared >= 16
     assert batch.tokens == sum(lesson.lengths) - 3 * shared
+    assert lesson.passed_tokens((0, 1, 2, 3)) == batch.tokens
     assert batch.tokens_BT.shape == (4, max(lesson.lengths) - shared)
     assert len(batch.targets_N) == lesson.loss_tokens
     assert batch.units == 4

@@ -459,13 +459,13 @@ class RetentionSpec(Record):
     """
 
     replay: Annotated[float, Field(ge=0, le=0.5)] = 0.16
-    weight: Positive = 3.0
-    kl_budget: Positive = 0.0125
+    weight: Positive = 1.0
+    kl_budget: Positive = 0.04
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
-    curvature: Annotated[float, Field(ge=0)] = 16.0
-    past: Annotated[float, Field(ge=0, le=0.5)] = 0.15
+    curvature: Annotated[float, Field(ge=0)] = 24.0
+    past: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     scale: bool = True
     points: Positive | None = None
     family_points: Positive | None = None

@@ -56,20 +56,17 @@ Curvature = Mapping[str, LayerCurvature]
 """By name of the layer."""
 
 
-def curvature_bytes(
-    network: nn.Module, layers: Collection[str], *, moves_weights: bool, map_dtype: torch.dtype
-) -> int:
+def curvature_bytes(network: nn.Module, layers: Collection[str], *, moves_weights: bool) -> int:
     """Return the bytes that a curvature of these layers takes while it is a penalty, from shapes alone.
 
-    Where the weights themselves move, a copy of where they began is held besides; where an adapter does, maps of
-    the sides in `map_dtype` (`preconditioner`).
+    Where the weights themselves move, a copy of where they began is held besides; where an adapter does, maps as
+    large as the sides (`preconditioner`).
     """
     total = 0
     for layer in linear_layers(network, layers).values():
         sides = (layer.in_features, layer.out_features)
-        cells = sum(size * (size if size <= MOST_SIDE else 1) for size in sides)
-        besides = layer.weight.nbytes if moves_weights else cells * map_dtype.itemsize
-        total += 4 * cells + besides
+        held = sum(4 * size * (size if size <= MOST_SIDE else 1) for size in sides)
+        total += held + (layer.weight.nbytes if moves_weights else held)
     return total
 
 

@@ -154,7 +154,7 @@ def walk(
     base_parameters = network.num_parameters()
     linear_parameters = sum(layer.weight.numel() for layer in linear_layers(network).values())
     buffers_before = _buffer_bytes(network)
-    held_bytes = _curvature_bytes(network, spec, precision)
+    held_bytes = _curvature_bytes(network, spec)
     kind = _STAND_INS.get(spec.kind, spec.kind)
     with torch.device("meta"):
         tuned = ADAPTERS[kind](network, spec, precision)
@@ -198,16 +198,11 @@ def _buffer_bytes(network: PreTrainedModel) -> int:
     return sum(buffer.nbytes for buffer in network.buffers())
 
 
-def _curvature_bytes(network: PreTrainedModel, spec: TuneSpec, precision: Precision) -> int:
+def _curvature_bytes(network: PreTrainedModel, spec: TuneSpec) -> int:
     if spec.retention.curvature == 0 or spec.retention.replay == 0:
         return 0
     layers = layers_with_known_update(network, spec)
-    return curvature_bytes(
-        network,
-        layers,
-        moves_weights=spec.kind == "full",
-        map_dtype=getattr(torch, precision),
-    )
+    return curvature_bytes(network, layers, moves_weights=spec.kind == "full")
 
 
 def _batch(step: StepShape) -> Batch:

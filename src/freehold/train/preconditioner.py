@@ -17,7 +17,9 @@ In these coordinates the sides of the penalty are diagonals, so that with P = A 
 
     1/2 tr(G D A_side D') = scale^2 / 2 * sum((P diag(l / t^2) P') * (U diag(l / t^2) U'))
 
-and a step reads each map twice: once for the factor with its gradient, once to move.
+and a step reads each map twice: once for the factor with its gradient, once to move. Products are in float32
+whatever the training multiplies in: entries rounded to 8 bits leak long directions into short ones, and that
+doubled the divergence that a training ended with (decision 021).
 
 Shapes: I inputs and O outputs of a layer, R rank, S a side of a layer (I or O), K rows.
 """
@@ -48,7 +50,7 @@ class _Side:
     by_length_S: Tensor
 
     @classmethod
-    def of(cls, side: Tensor, product_dtype: torch.dtype) -> _Side:
+    def of(cls, side: Tensor) -> _Side:
         if side.dim() == 1:
             values_S, vectors_SS = side, None
         else:
@@ -56,20 +58,16 @@ class _Side:
             values_S = values_S.clamp(min=0)
         mean = values_S.mean().clamp(min=torch.finfo(values_S.dtype).tiny)
         lengths_S = (values_S / mean + DAMPING) ** (-POWER / 2)
-        map_ = lengths_S if vectors_SS is None else (vectors_SS * lengths_S).to(product_dtype)
+        map_ = lengths_S if vectors_SS is None else vectors_SS * lengths_S
         return cls(map_, values_S, values_S / lengths_S.square())
 
     def enter(self, rows_KS: Tensor) -> Tensor:
         """Return what rows of weights, or of gradients by them, are in coordinates: times T."""
-        if self.map.dim() == 1:
-            return rows_KS * self.map
-        return (rows_KS.to(self.map.dtype) @ self.map).float()
+        return rows_KS * self.map if self.map.dim() == 1 else rows_KS @ self.map
 
     def leave(self, rows_KS: Tensor) -> Tensor:
         """Return what rows of coordinates are in weights: times T'."""
-        if self.map.dim() == 1:
-            return rows_KS * self.map
-        return (rows_KS.to(self.map.dtype) @ self.map.t()).float()
+        return rows_KS * self.map if self.map.dim() == 1 else rows_KS @ self.map.t()
 
 
 @dataclass(frozen=True)
@@ -108,26 +106,17 @@ class CurvaturePreconditioner:
     Layers without such factors, or without a known curvature, are stepped as they are.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        curvature: Curvature,
-        *,
-        weight: float,
-        product_dtype: torch.dtype = torch.float32,
-    ) -> None:
+    def __init__(self, network: nn.Module, curvature: Curvature, *, weight: float) -> None:
         """Find the factors in `network`.
 
         Args:
             network: with its adapter.
             curvature: of what is held on to.
             weight: the factor of the penalty.
-            product_dtype: what the maps are kept and multiplied in.
         """
         self._weight = weight
         found = [
-            _layer_of(network.get_submodule(name), curvature[name], product_dtype)
-            for name in sorted(curvature)
+            _layer_of(network.get_submodule(name), curvature[name]) for name in sorted(curvature)
         ]
         self._layers = [one for one in found if one is not None]
 
@@ -167,9 +156,7 @@ class CurvaturePreconditioner:
             one.down.data, one.up.data = down, up
 
 
-def _layer_of(
-    layer: nn.Module, curvature: LayerCurvature, product_dtype: torch.dtype
-) -> _Layer | None:
+def _layer_of(layer: nn.Module, curvature: LayerCurvature) -> _Layer | None:
     """Return the factors of an adapter whose update is scale * B A; None where there is no such adapter."""
     if not isinstance(layer, LoraLayer):
         return None
@@ -178,8 +165,7 @@ def _layer_of(
         return None
     down, up = (cast(nn.Parameter, each[names[0]].weight) for each in (layer.lora_A, layer.lora_B))
     inputs, outputs = (
-        _Side.of(side.to(down.device), product_dtype)
-        for side in (curvature.inputs, curvature.outputs)
+        _Side.of(side.to(down.device)) for side in (curvature.inputs, curvature.outputs)
     )
     return _Layer(down, up, layer.scaling[names[0]], inputs, outputs)
 

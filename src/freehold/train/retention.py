@@ -203,15 +203,11 @@ def penalties_of(held: Retention, network: torch.nn.Module) -> tuple[CurvaturePe
     return (penalty,) if penalty.layers else ()
 
 
-def preconditioner_of(
-    held: Retention, network: torch.nn.Module, *, product_dtype: torch.dtype
-) -> CurvaturePreconditioner | None:
+def preconditioner_of(held: Retention, network: torch.nn.Module) -> CurvaturePreconditioner | None:
     """Return what the steps of the adapter in `network` are taken in; None where it has no such layer."""
     if held.curvature is None:
         return None
-    found = CurvaturePreconditioner(
-        network, held.curvature, weight=held.spec.curvature, product_dtype=product_dtype
-    )
+    found = CurvaturePreconditioner(network, held.curvature, weight=held.spec.curvature)
     return found if found.layers else None
 
 

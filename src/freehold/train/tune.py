@@ -242,13 +242,7 @@ def _train(job: _Job, tuned: Tuned, *, examiner: Examiner | None, watch: Watch) 
         )
     counts = (tuned.trained_parameters, parameters)
     penalties = () if job.retention is None else penalties_of(job.retention, network)
-    preconditioner = (
-        None
-        if job.retention is None
-        else preconditioner_of(
-            job.retention, network, product_dtype=getattr(torch, tuned.precision)
-        )
-    )
+    preconditioner = None if job.retention is None else preconditioner_of(job.retention, network)
     if preconditioner is not None:
         preconditioner.begin()  # a run that goes on reads its weights afterwards
     processes = job.processes.spread(network)
