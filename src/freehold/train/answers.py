@@ -76,11 +76,15 @@ def row_tokens(row: AnswersRow, network: Network) -> int:
 
 
 def passed_tokens(rows: Sequence[AnswersRow], network: Network) -> int:
-    """Return the tokens that pass the network when these rows are one batch, their common start once."""
+    """Return the tokens that pass the network when these rows are one batch, their common start once.
+
+    A start is taken as read once also where a row must pass as a whole (`needs_one_pass`): a training is the
+    same however its network is spread.
+    """
     if network.mask_form is None:
         return sum(len(row.answers) * len(row.prompt) + row.answer_tokens for row in rows)
     tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)
-    return tokens - (len(rows) - 1) * _start_read_once(rows, network)
+    return tokens - (len(rows) - 1) * _shared_start(rows, network)
 
 
 def collate_rows(rows: Sequence[TokenRow], names: Sequence[str], network: Network) -> Batch:
@@ -137,8 +141,8 @@ def _lay_out(rows: Sequence[AnswersRow], network: Network) -> _Laid:
     shared = 0
     if network.mask_form is None:
         rows = [AnswersRow(row.prompt, (answer,)) for row in rows for answer in row.answers]
-    else:
-        shared = _start_read_once(rows, network)
+    elif not needs_one_pass(network.module):
+        shared = _shared_start(rows, network)
     texts = [_Text(row.prompt, row.answers, shared) for row in rows]
     width = max(len(text.ids) for text in texts)
     tokens_BT = torch.zeros((len(texts), width), dtype=torch.long)
@@ -176,13 +180,11 @@ def needs_one_pass(module: torch.nn.Module) -> bool:
     return any(getattr(layer, mark, False) for layer in module.modules() for mark in marks)
 
 
-def _start_read_once(rows: Sequence[AnswersRow], network: Network) -> int:
+def _shared_start(rows: Sequence[AnswersRow], network: Network) -> int:
     """Return how many tokens all prompts start with, 0 where reading them once does not pay.
 
     Every row keeps a token of its prompt, whose logits speak of the first tokens of its answers.
     """
-    if needs_one_pass(network.module):
-        return 0
     least_saved = LEAST_SAVED.get(network.device.type, 1.0)
     shared = min(common_prefix([row.prompt for row in rows]), min(len(r.prompt) for r in rows) - 1)
     tokens = sum(len(row.prompt) + row.answer_tokens for row in rows)

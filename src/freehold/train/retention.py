@@ -44,14 +44,14 @@ from freehold.train.soft import (
 
 HELD_OUT_SHARE = 0.1
 HELD_OUT_MOST = 16
-LOOKS = 10
+LOOKS = 5
 """How often the controller looks over a run."""
 SOFT_BATCH_TOKENS = 8192
 CURVATURE_BATCH_TOKENS = 1024
 """No more than a step of training has, as gradients pass here too."""
-EVERY = 2
-"""General prompts are replayed at every second step, twice as many and with twice the weight: a pass of
-its own costs as much as 200 tokens of a small model."""
+EVERY = 4
+"""General prompts are replayed at every fourth step, four times as many and with four times the weight: a pass
+of its own costs a small model as much as 80 tokens more."""
 NEIGHBOURS = 4
 """Rows of a replay batch are drawn from so many times as many neighbours in length."""
 
