@@ -459,8 +459,8 @@ class RetentionSpec(Record):
     """
 
     replay: Annotated[float, Field(ge=0, le=0.5)] = 0.16
-    weight: Positive = 1.0
-    kl_budget: Positive = 0.04
+    weight: Positive = 2.0
+    kl_budget: Positive = 0.02
     prompts: AtLeastOne = 1024
     top_k: AtLeastOne = 32
     temperature: Annotated[float, Field(gt=0, le=1)] = 0.5
