@@ -33,6 +33,8 @@ VARIANTS = (
     ("PEFT OSF", "osf", "whole"),
     ("**ours**", "ours", "chosen"),
     ("ours, whole update", "ours", "whole"),
+    ("ours as of decision 020", "ours-020", "chosen"),
+    ("the same, whole update", "ours-020", "whole"),
     ("ours, self-prompts alone", "self", "chosen"),
     ("the same, whole update", "self", "whole"),
 )
@@ -82,7 +84,7 @@ def _domain(
 ) -> list[str]:
     by_arm = {
         arm: sorted((n for n in singles if n["arm"] == arm), key=lambda n: n["seed"])
-        for arm in ("naive", "trl", "osf", "ours", "self")
+        for arm in dict.fromkeys(arm for _, arm, _ in VARIANTS)
     }
     quality = 100 * np.array(unpack(start["test"][domain]))
     parts = [
