@@ -139,6 +139,7 @@ def test_no_more_of_the_teacher_is_kept_than_was_asked_for(open_tiny: OpenTiny) 
     assert batch.top_ids_NK.shape == (len(batch.targets_N), 5)
     assert lesson.objective == Divergence("jsd")
     assert lesson.loss_tokens == sum(len(soft.top_ids_NK) for soft in lesson.rows)
+    assert lesson.passed_tokens((0, 1)) == lesson.batch((0, 1), step=0).tokens
 
 
 def test_a_teacher_with_another_tokenizer_is_refused_with_the_way_out(

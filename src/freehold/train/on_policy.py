@@ -79,8 +79,7 @@ class OnPolicyLesson:
     @property
     def lengths(self) -> tuple[int, ...]:
         """Tokens of each row, at the most that a sample may have."""
-        most = self.how.max_tokens + 1
-        return tuple(max(len(r.ids), r.answer_start + most) for r in self.taught.rows)
+        return tuple(self._length(index) for index in range(len(self.taught.rows)))
 
     @property
     def loss_tokens(self) -> int:
@@ -89,8 +88,7 @@ class OnPolicyLesson:
 
     def passed_tokens(self, indices: Indices) -> int:
         """Return the tokens that pass the model when these rows are one batch, at the most."""
-        lengths = self.lengths
-        return sum(lengths[i] for i in indices)
+        return sum(self._length(index) for index in indices)
 
     def batch(self, indices: Indices, *, step: int) -> SoftBatch:
         """Return these rows, a share of them with samples of the student as it is now."""
@@ -105,6 +103,10 @@ class OnPolicyLesson:
             self.teacher.loaded.network.module, rows, top_k=self.top_k, batch_tokens=TEACHER_TOKENS
         )
         return collate_soft(soft, [self.taught.names[i] for i in indices], self.taught.device)
+
+    def _length(self, index: int) -> int:
+        row = self.taught.rows[index]
+        return max(len(row.ids), row.answer_start + self.how.max_tokens + 1)
 
 
 def on_policy_distil_lesson(
@@ -176,10 +178,7 @@ class GrpoLesson:
     @property
     def lengths(self) -> tuple[int, ...]:
         """Tokens of each prompt with a whole group of the longest answers."""
-        most = self.how.max_tokens + 1
-        if self.student.loaded.network.mask_form is None:
-            return tuple(self.group * (len(prompt) + most) for prompt in self.prompts)
-        return tuple(len(prompt) + self.group * most for prompt in self.prompts)
+        return tuple(self._length(index) for index in range(len(self.prompts)))
 
     @property
     def loss_tokens(self) -> int:
@@ -188,8 +187,7 @@ class GrpoLesson:
 
     def passed_tokens(self, indices: Indices) -> int:
         """Return the tokens that pass the model when these rows are one batch, at the most."""
-        lengths = self.lengths
-        return sum(lengths[i] for i in indices)
+        return sum(self._length(index) for index in indices)
 
     def batch(self, indices: Indices, *, step: int) -> RewardedBatch:
         """Return a group of samples for each prompt, from the student as it is now, with advantages.
@@ -228,6 +226,12 @@ class GrpoLesson:
             start=plain.start,
             advantages_N=advantages_S.to(plain.answers_N.device)[plain.answers_N],
         )
+
+    def _length(self, index: int) -> int:
+        prompt, most = len(self.prompts[index]), self.how.max_tokens + 1
+        if self.student.loaded.network.mask_form is None:
+            return self.group * (prompt + most)
+        return prompt + self.group * most
 
     def _worth(self, example: Example, answer: str) -> float:
         value = float(self.reward.worth(example, answer))
