@@ -1,3 +1,4 @@
+# pyright: basic
 """How long `freehold --help` takes, as a ratio against `python -c pass` in the same run.
 
     python benchmarks/cli/help_time.py            prints, and writes help_time.json beside this file

@@ -1,3 +1,4 @@
+# pyright: basic
 """Climb public data sets and write RESULTS.md beside this file.
 
     python benchmarks/climb/run.py --data ../shared/data [--work build/climb] [--only banking77-all ...]
@@ -153,7 +154,7 @@ def measure(problem: Problem, project: Path) -> dict[str, object]:
 
 
 def interval(value: dict[str, float] | None) -> str:
-    if not value or value["mean"] is None:
+    if not value or value.get("mean") is None:
         return "-"
     return f"{value['mean']:.3f} [{value['low']:.3f} {value['high']:.3f}]"
 

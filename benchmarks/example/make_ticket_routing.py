@@ -1,3 +1,4 @@
+# pyright: basic
 """Write the bundled example: support tickets of a shop that does not exist.
 
 Every ticket is made up. A ticket is one of about 160 situations in one of several wordings

@@ -165,7 +165,7 @@ def trl(lab: Lab, setting: Setting) -> Trained:
     """Train LoRA with TRL's SFTTrainer; a tenth of the rows are the base's own answers, as hard labels."""
     import datasets
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     datasets.disable_progress_bars()
     plan = _planned(lab, setting)

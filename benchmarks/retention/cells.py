@@ -1,3 +1,4 @@
+# pyright: basic
 """What is measured: cells, what each waits for, and their results as JSON lines. Pure, but for two files."""
 
 from __future__ import annotations

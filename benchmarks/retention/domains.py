@@ -1,3 +1,4 @@
+# pyright: basic
 """Public data sets as domains to learn: instruction, form of the answers, scorer, and fixed splits."""
 
 from __future__ import annotations

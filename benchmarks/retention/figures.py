@@ -1,3 +1,4 @@
+# pyright: basic
 """From lines to figures: pooled over seeds, with intervals from a bootstrap over seeds and paired items. Pure."""
 
 from __future__ import annotations

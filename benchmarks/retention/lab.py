@@ -32,7 +32,7 @@ from freehold.train.rows import TokenRow, TrainingRow, encode_rows
 
 Update: TypeAlias = Mapping[str, Tensor]
 
-TEXT_TOKENS = {"cpu": 8192, "cuda": 65_536}
+TEXT_TOKENS = {"cpu": 1024, "cuda": 65_536}
 KL_ROWS = 128
 _GENERATED_FAMILY_ITEMS = 20
 

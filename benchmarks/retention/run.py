@@ -1,3 +1,4 @@
+# pyright: basic
 """Retention side by side: naive LoRA, naive at its best scale, TRL with replay, PEFT's OSF, and Freehold.
 
     python benchmarks/retention/run.py --data ../shared/data                  all of it; typed again, it resumes

@@ -1,3 +1,4 @@
+# pyright: basic
 """RESULTS.md from the lines of cells.jsonl."""
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -121,10 +122,12 @@ def warm_up(model: LocalModel, prompts: Sequence[Sequence[Message]], labels: Seq
     generate_plainly(model, prompts[:1], 2)
 
 
-def measure(ways: dict[str, Callable], rounds: int) -> tuple[dict[str, list[float]], dict]:
+def measure(
+    ways: dict[str, Callable], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, Any]]:
     """Run every way in turns; return the seconds of each round and the last results."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    results: dict[str, object] = {}
+    results: dict[str, Any] = {}
     for _ in range(rounds):
         for name, way in ways.items():
             taken, results[name] = timed(way)
@@ -132,7 +135,7 @@ def measure(ways: dict[str, Callable], rounds: int) -> tuple[dict[str, list[floa
     return seconds, results
 
 
-def timed(way: Callable) -> tuple[float, object]:
+def timed(way: Callable[[], Any]) -> tuple[float, Any]:
     before = time.process_time()
     result = way()
     return time.process_time() - before, result
@@ -194,7 +197,7 @@ def generate_plainly(
         for row, ids in enumerate(batch):
             tokens[row, width - len(ids) :] = torch.tensor(ids)
             mask[row, width - len(ids) :] = 1
-        output = module.generate(
+        output = module.generate(  # pyright: ignore[reportCallIssue]
             tokens,
             attention_mask=mask,
             max_new_tokens=max_tokens,

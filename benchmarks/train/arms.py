@@ -1,3 +1,4 @@
+# pyright: basic
 """The arms of the training benchmark: Freehold and TRL, supervised and by preferences."""
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def freehold_dpo(setting: Setting) -> Measured:
 
 def trl_sft(setting: Setting, *, sampling: str = "random") -> Measured:
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     model = setting.open()
     rows = setting.encode(model, setting.rows)
@@ -128,18 +129,19 @@ def trl_sft_by_length(setting: Setting) -> Measured:
 def trl_dpo(setting: Setting, *, precompute: bool = False) -> Measured:
     """The clock runs while it trains; with `precompute` also while the trainer is made."""
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     model = setting.open()
     spec = PreferSpec(beta=BETA, sft_weight=0.0, max_length=setting.max_length)
     lesson = preference_lesson(pairs_of(setting.held_out), base=model, spec=spec)
     adapted = adapted_by_peft(model)
     chat = model.loaded.chat
+    end = str(chat.tokenizer.decode([chat.end_id]))
     pairs = [
         {
             "prompt": chat.render(pair.prompt),
-            "chosen": pair.chosen + chat.tokenizer.decode([chat.end_id]),
-            "rejected": pair.rejected + chat.tokenizer.decode([chat.end_id]),
+            "chosen": pair.chosen + end,
+            "rejected": pair.rejected + end,
         }
         for pair in pairs_of(setting.rows)
     ]

@@ -180,8 +180,9 @@ class Bench:
 
 def bench_of(size: Size, device: torch.device) -> Bench:
     torch.manual_seed(SPEC.seed)
+    shape: dict[str, Any] = dict(size.network)
     config = LlamaConfig(
-        **size.network, tie_word_embeddings=True, pad_token_id=0, bos_token_id=None, eos_token_id=1
+        **shape, tie_word_embeddings=True, pad_token_id=0, bos_token_id=None, eos_token_id=1
     )
     with device:
         network = LlamaForCausalLM._from_config(config, dtype=torch.bfloat16)
@@ -325,7 +326,7 @@ def batches_of(lesson: Lesson, size: Size, epoch: int) -> tuple[Indices, ...]:
 
 def trl_sft(bench: Bench, *, sampling: str = "random") -> Measured:
     from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+    from trl import SFTConfig, SFTTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     rows = [
         {
@@ -358,14 +359,14 @@ def trl_sft_by_length(bench: Bench) -> Measured:
 
 def trl_dpo(bench: Bench, *, precompute: bool = False) -> Measured:
     from datasets import Dataset
-    from trl import DPOConfig, DPOTrainer
+    from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     spent = [0.0]
 
     class OfTokens(DPOTrainer):
         """Takes rows that are tokens, and notes how long the reference of all of them took."""
 
-        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
+        def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
             return dataset
 
         def _precompute_ref_logps(self, *arguments: Any, **named: Any) -> Any:

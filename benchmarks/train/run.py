@@ -1,3 +1,4 @@
+# pyright: basic
 """Training throughput and memory of Freehold's loop against TRL, supervised or by preferences.
 
 Both train the same rank and targets on the same base, the same rows once, the same rows per step, the
@@ -34,7 +35,7 @@ HELD_OUT_IS = {"sft": "held-out loss", "dpo": "held-out pairs preferred"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("lesson", choices=tuple(ARMS))
     add_arguments(parser)
     parser.add_argument("--repeats", type=int, default=3)

@@ -1,3 +1,4 @@
+# pyright: basic
 """What all arms of the training benchmark have in common: base, rows, adapter, steps."""
 
 from __future__ import annotations

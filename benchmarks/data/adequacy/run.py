@@ -66,6 +66,7 @@ def simulation(times: int) -> list[str]:
                 gain = expected_gain(
                     measured, now=largest, more=largest // 2, rng=rng, resamples=300
                 )
+                assert gain is not None
                 held += gain.low <= truth <= gain.high
                 widths += gain.high - gain.low
             rows.append(
@@ -78,6 +79,7 @@ def simulation(times: int) -> list[str]:
 def banking(data: Path) -> list[str]:
     examples = read("banking77/train.jsonl", columns=Columns(), root=data).examples
     full = learning_curve(examples)
+    assert full is not None
     truth = full.right_RS[:, -1].mean()
     rows = []
     for share in (0.25, 0.5):
@@ -88,12 +90,14 @@ def banking(data: Path) -> list[str]:
             ]
             started = time.process_time()
             measured = learning_curve(some, seed=seed)
+            assert measured is not None
             gain = expected_gain(
                 measured,
                 now=measured.sizes[-1],
                 more=full.sizes[-1] - measured.sizes[-1],
                 rng=np.random.default_rng(seed),
             )
+            assert gain is not None
             holds = gain.then_low <= truth <= gain.then_high
             now = measured.right_RS[:, -1].mean()
             rows.append(

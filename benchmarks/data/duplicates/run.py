@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportUnnecessaryTypeIgnoreComment=false
 """Near-duplicate search among short texts, beside datasketch, datatrove and semhash. See RESULTS.md.
 
     OMP_NUM_THREADS=1 python benchmarks/data/duplicates/run.py --data ../shared/data [--rows 1000000]
@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 MILLION = 1_000_000
@@ -151,7 +152,7 @@ def with_datasketch(texts: list[str]) -> Links:
     links: Links = []
     pieces = ({t[i : i + 5].encode() for i in range(len(t) - 4)} for t in texts)
     for row, sketch in enumerate(MinHash.generator(pieces, num_perm=PERMUTATIONS)):
-        links.extend((other, row) for other in index.query(sketch))
+        links.extend((int(str(other)), row) for other in index.query(sketch))
         index.insert(row, sketch, check_duplication=False)
     return links
 
@@ -191,7 +192,7 @@ def with_datatrove(texts: list[str], n_grams: int = 2, hashes_per_bucket: int = 
     links: Links = []
     with tempfile.TemporaryDirectory() as folder:
         documents = (Document(text=text, id=str(row)) for row, text in enumerate(texts))
-        MinhashDedupSignature(f"{folder}/signatures", config=config, language=Words()).run(
+        MinhashDedupSignature(f"{folder}/signatures", config=config, language=Words()).run(  # pyright: ignore[reportArgumentType]
             documents
         )
         for bucket in range(buckets):
@@ -216,7 +217,8 @@ def with_semhash(texts: list[str]) -> Links:
     for row, text in enumerate(texts):
         rows.setdefault(text, row)
     started = cpu_seconds()
-    found = SemHash.from_records(texts, model=model).self_deduplicate(threshold=COSINE)
+    made = SemHash.from_records(texts, model=model)  # pyright: ignore[reportArgumentType]
+    found = made.self_deduplicate(threshold=COSINE)
     global measured_seconds
     measured_seconds = cpu_seconds() - started  # the model is made once, and not counted
     return [(rows[one.duplicate_of], rows[one.record]) for one in found.filtered]
@@ -337,7 +339,7 @@ def write_results(
     arguments: argparse.Namespace,
     texts: Sequence[str],
     *,
-    rows: list[dict[str, object]],
+    rows: list[dict[str, Any]],
     sms: int,
 ) -> None:
     own = next((row for row in rows if row["tool"] == "freehold"), None)

@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportUnnecessaryTypeIgnoreComment=false
 """Personal data: what Freehold's rules and Presidio find, on the same sentences in one run. See RESULTS.md.
 
     OMP_NUM_THREADS=1 python benchmarks/data/personal/run.py --data ../shared/data --pipeline PIPELINE

@@ -1,3 +1,4 @@
+# pyright: basic
 """Whether rows that no person wrote help the baseline rung; writes RESULTS.md beside this file.
 
     python benchmarks/data/synthesis/run.py --data ../shared/data [--work build/synthesis]
@@ -22,10 +23,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import cast
+
+import numpy as np
 
 import freehold
 from freehold import __version__
-from freehold.core.sections import BaseModelSpec, MetricSpec
+from freehold.core.sections import BaselineName, BaseModelSpec, MetricSpec
 from freehold.core.snapshot import Example, TrainSplit
 from freehold.core.task import LabelOutput, Task
 from freehold.data.synthesis.agreement import teacher_judge
@@ -68,12 +72,10 @@ class Lab:
 
     store: Store
     models: Models
-    vectors: dict[str, object] = field(default_factory=dict)
+    vectors: dict[str, np.ndarray] = field(default_factory=dict)
 
     def embed(self, texts: Sequence[str]):
         """Embed texts, each once in the whole run."""
-        import numpy as np
-
         encoder = self.models.embedder("all-MiniLM-L6-v2")
         new = [text for text in dict.fromkeys(texts) if text not in self.vectors]
         if new:
@@ -192,7 +194,7 @@ def accuracy(
         clock=time.perf_counter,
         on_progress=lambda _step: None,
     )
-    baseline = BASELINES[head]
+    baseline = BASELINES[cast(BaselineName, head)]
     predict = baseline.load(baseline.build(tools).files, tools)
     said = predict(test)
     return fmean(answer == row.target for answer, row in zip(said, test, strict=True))

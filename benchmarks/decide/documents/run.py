@@ -132,6 +132,8 @@ def figures(data: Path, *, who: str, test: int, passages: int, how: str = "hybri
 
 def figures_row(result: RungResult, run: Run, seconds: float, *, who: str, how: str) -> dict:
     shown = result.documents
+    assert shown is not None
+    assert result.quality is not None
     rows = {
         name: {
             "name": figure_name(name, shown),

@@ -1,3 +1,4 @@
+# pyright: basic, reportMissingImports=false, reportUnnecessaryTypeIgnoreComment=false
 """Write a small Llama model with a byte-level BPE tokenizer as a GGUF file, in float32, for llama.cpp."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# pyright: basic, reportMissingImports=false, reportUnnecessaryTypeIgnoreComment=false
 """Serve a GGUF file with the HTTP server of llama.cpp on loopback, until standard input ends.
 
 Run by run.py in the environment that has xllamacpp: `serve_llama.py FILE ALIAS PORT`.

@@ -223,7 +223,7 @@ def elsewhere(job):
             mistaken = min(1.0, fooled * (1 - wrong))
             says = np.where(good, rng.random(1000) < right, rng.random(1000) < mistaken)
             says = says.astype(float)
-            found = calibrated_mean(human, seen, says)
+            found = calibrated_mean(human, seen, list(says))
             covered += found.low <= quality <= found.high
             width += found.high - found.low
             error = human - seen
@@ -262,11 +262,14 @@ def kappa(job):
     rng = drawing("kappa", job)
     human, says = people_and_judge(rng, (kind, quality, judge), 100_000)
     truth = judge_agreement(human, says, grades=count).kappa
+    assert truth is not None
     repeats = (BINARY_JUDGES if count == 2 else GRADED_JUDGES)[judge][0]
     covered = above = 0
     for _ in range(simulations):
         human, says = people_and_judge(rng, (kind, quality, judge), n)
         found = judge_agreement(human, says, grades=count)
+        assert found.low is not None
+        assert found.high is not None
         covered += found.low <= truth <= found.high
         above += found.low > truth
     return (

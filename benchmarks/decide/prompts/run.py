@@ -15,10 +15,12 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
 from freehold import __version__
+from freehold.core.sections import RungName
 from freehold.core.taskfile import parse_task_file
 from freehold.evaluate.paired import paired_difference
 from freehold.evaluate.scorers import scorer
@@ -81,7 +83,7 @@ def cell(folder: Path, data: str, *, rung: str, calls: int) -> dict:
         )
         prepared = prepare(parse_task_file(text), root=root)
         with Store.open(root, clock=lambda: datetime.now(UTC)) as store:
-            return measured(prepared, store, root=root, data=data, rung=RUNGS[rung])
+            return measured(prepared, store, root=root, data=data, rung=RUNGS[cast(RungName, rung)])
 
 
 def measured(prepared, store, *, root, data, rung) -> dict:
@@ -103,6 +105,7 @@ def measured(prepared, store, *, root, data, rung) -> dict:
     chosen = shop.choose(rung)
     seconds = time.monotonic() - began
     gain = chosen.prompt_gain
+    assert gain is not None
     variants = [*rung.variants(tools)]
     found = rung.search(tools, shop._exam)  # found in the store: nothing is asked again
     variants.append(found.variant or variants[0])

@@ -1,3 +1,4 @@
+# pyright: basic
 """Measure every rung on every test row of three data sets, and keep the score of each row.
 
     python benchmarks/decide/racing/measure.py --data ../shared/data [--work build/racing] [--only snips]

@@ -1,3 +1,4 @@
+# pyright: basic
 """The rules of racing and of the exhaustive climb over many ladders at once, for scores of 0 and 1 or in [0, 1].
 
 The product decides one rung at a time (`freehold.ladder.race`, `freehold.ladder.decide`). Here the same
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,7 @@ from freehold.ladder.race import looks
 ALPHA = 0.05
 LAST_SHARE = 1.0 - SEQUENTIAL_SHARE
 PASS, FAIL, UNDECIDED = 1, -1, 0
-Ints = NDArray[np.int64]
+Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
 
 

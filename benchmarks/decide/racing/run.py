@@ -1,3 +1,4 @@
+# pyright: basic
 """Race over simulated ladders with known truth and over recorded answers, and write RESULTS.md and RECORDED.md.
 
     python benchmarks/decide/racing/run.py [--ladders 2000] [--recorded]

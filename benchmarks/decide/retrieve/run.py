@@ -1,4 +1,4 @@
-# pyright: basic
+# pyright: basic, reportMissingImports=false, reportUnnecessaryTypeIgnoreComment=false
 """How well and how fast passages are found. See RESULTS.md.
 
     python benchmarks/decide/retrieve/run.py --data ../shared/data [--part quality|scale] [--passages N]

@@ -76,7 +76,9 @@ def write(lines: Sequence[str], arguments: argparse.Namespace) -> None:
 
 
 def peer(*, dtype: str = "float32", rows: int = ROWS) -> HFLM:
-    return HFLM(pretrained=str(bundled_folder()), dtype=dtype, batch_size=rows, device="cpu")
+    named: dict[str, Any] = {"dtype": dtype, "batch_size": rows, "device": "cpu"}
+    named["pretrained"] = str(bundled_folder())
+    return HFLM(**named)
 
 
 def scoring(model: LocalModel, arguments: argparse.Namespace) -> list[str]:
@@ -225,14 +227,16 @@ def score_ours(model: LocalModel, items: Sequence[Sequence[tuple[str, str]]]) ->
 
 def score_theirs(other: HFLM, items: Sequence[Sequence[tuple[str, str]]]) -> list[list[float]]:
     requests = [Instance("loglikelihood", {}, pair, 0) for item in items for pair in item]
-    scored = iter(other.loglikelihood(requests, disable_tqdm=True))
+    named: dict[str, Any] = {"disable_tqdm": True}
+    scored = iter(other.loglikelihood(requests, **named))
     return [[next(scored)[0] for _ in item] for item in items]
 
 
 def write_theirs(other: HFLM, texts: Sequence[str]) -> list[str]:
     settings = {"until": [], "max_gen_toks": MAX_TOKENS, "do_sample": False}
     requests = [Instance("generate_until", {}, (text, settings), 0) for text in texts]
-    return other.generate_until(requests, disable_tqdm=True)
+    named: dict[str, Any] = {"disable_tqdm": True}
+    return other.generate_until(requests, **named)
 
 
 def warm_up(model: LocalModel, other: HFLM) -> None:
