@@ -29,6 +29,7 @@ from cells import (  # noqa: E402
     LADDER_OF,
     ORDERS,
     SINGLE_ARMS,
+    SINGLE_DOMAINS,
     SMOKE,
     Cell,
     Found,
@@ -41,7 +42,7 @@ from cells import (  # noqa: E402
     unpack,
 )
 
-TIMED = ("snips", "banking77")
+TIMED = SINGLE_DOMAINS
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ from freehold.core.transfer import Points
 
 SEQUENCED = {
     "ours": "**ours**",
-    "ours-019": "ours, steps in coordinates of the weights",
     "whole": "ours, whole update",
 }
 HERE = Path(__file__).resolve().parent
@@ -34,8 +33,6 @@ VARIANTS = (
     ("PEFT OSF", "osf", "whole"),
     ("**ours**", "ours", "chosen"),
     ("ours, whole update", "ours", "whole"),
-    ("ours as of decision 020", "ours-020", "chosen"),
-    ("the same, whole update", "ours-020", "whole"),
     ("ours, self-prompts alone", "self", "chosen"),
     ("the same, whole update", "self", "whole"),
 )
@@ -160,23 +157,30 @@ def _costs(
     own: Sequence[Found], naive: Sequence[Found], *, lines: Sequence[Found], domain: str
 ) -> tuple[str, str]:
     """Return time and tokens against naive: from timed trainings, else (~) from those of the cells."""
-    arm, mark = own[0]["arm"], ""
-    alone = {
-        name: [
-            n["seconds"]
-            for n in lines
-            if n["kind"] == "time" and n["arm"] == name and n["place"] == domain
-        ]
-        for name in (arm, "naive")
-    }
-    ratio: float | None
-    if alone[arm] and alone["naive"]:
-        ratio = float(np.median(alone[arm]) / np.median(alone["naive"]))
+    repeats = _repeats(own[0]["arm"], lines, domain=domain)
+    if repeats:
+        shown = f"{np.median(repeats):.2f}x"
+        if len(repeats) > 1:
+            shown += f" ({min(repeats):.2f} to {max(repeats):.2f})"
     else:
-        ratio, mark = _ratio_on_one_device(own, naive), "~"
+        ratio = _ratio_on_one_device(own, naive)
+        shown = "-" if ratio is None else f"~{ratio:.2f}x"
     tokens = sum(n["tokens"] for n in own) / sum(n["tokens"] for n in naive)
-    shown = "-" if ratio is None else f"{mark}{ratio:.2f}x"
     return shown, f"{tokens:.2f}x"
+
+
+def _repeats(arm: str, lines: Sequence[Found], *, domain: str) -> list[float]:
+    """Return the time of an arm against naive's of the same repeat, of trainings with nothing beside them."""
+    alone = {
+        (n["arm"], n["seed"]): n["seconds"]
+        for n in lines
+        if n["kind"] == "time" and n["place"] == domain
+    }
+    return [
+        seconds / alone["naive", repeat]
+        for (name, repeat), seconds in alone.items()
+        if name == arm and ("naive", repeat) in alone
+    ]
 
 
 def _ratio_on_one_device(own: Sequence[Found], naive: Sequence[Found]) -> float | None:
