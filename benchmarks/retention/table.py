@@ -160,7 +160,7 @@ def _costs(
     repeats = _repeats(own[0]["arm"], lines, domain=domain)
     if repeats:
         shown = f"{np.median(repeats):.2f}x"
-        if len(repeats) > 1:
+        if max(repeats) > min(repeats):
             shown += f" ({min(repeats):.2f} to {max(repeats):.2f})"
     else:
         ratio = _ratio_on_one_device(own, naive)

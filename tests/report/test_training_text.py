@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.report import sample, training_sample
 
+from freehold.report.frontier import kept_out_words
 from freehold.report.live_training import (
     LiveTraining,
     flat_checks,
@@ -15,6 +16,7 @@ from freehold.report.live_training import (
     training_paused,
 )
 from freehold.report.spark import BARS, spark_over
+from freehold.report.training_page import training_html
 from freehold.report.training_text import training_json, training_summary
 from freehold.report.training_view import TrainingCurves
 
@@ -109,6 +111,27 @@ t7 lora done in 9:42                         step 436/909: the dev metric stoppe
 
 def test_a_finished_training_says_what_it_reached_kept_and_spent() -> None:
     assert training_summary(training_sample.view()) == SUMMARY
+
+
+def test_what_the_limits_kept_out_is_said_with_the_settings_that_let_it_in() -> None:
+    view = training_sample.view()
+    assert view.frontier is not None
+    small = view.frontier.model_copy(update={"chosen": 0.35})
+    words = " ".join(training_summary(view.model_copy(update={"frontier": small})).split())
+    assert (
+        "kept out s=0.8 is 12 points better on dev, and loses up to 1.5 points of general ability on"
+        " average and 1.8 points in add; to allow that: -s ladder.lora.retention.points=1.5 forgotten"
+    ) in words
+    ends = {point.scale: point for point in small.points}
+    wide = small.model_copy(update={"points": (ends[0.35], ends[1.0])})
+    page = training_html(view.model_copy(update={"frontier": wide}))
+    assert "-s ladder.lora.retention.points=3.4 -s ladder.lora.retention.family_points=6.5" in page
+
+
+@pytest.mark.parametrize(("chosen", "why"), [(0.7, "little more"), (1.0, "itself beyond them")])
+def test_nothing_is_said_of_limits_that_kept_out_little_or_nothing(chosen: float, why: str) -> None:
+    found = training_sample.frontier().model_copy(update={"chosen": chosen})
+    assert kept_out_words(found, "lora") is None, why
 
 
 def test_a_sequence_shows_every_domain_after_every_stage() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,10 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 20.0, 44.0, 46.0
 _INSET = 14.0
 _SPARE = 0.12
 
+MUCH = 0.05
+"""What the limits kept out is spoken of where it is worth this much more on dev."""
+_MOST_OF_IT = 0.8
+
 
 @dataclass(frozen=True)
 class _Spot:
@@ -43,6 +48,45 @@ class _Spot:
     def label(self) -> str:
         """The name beside the mark."""
         return ("★ " if self.is_chosen else "") + f"s={self.point.scale:g}"
+
+
+def kept_out_words(found: Frontier, rung: str) -> str | None:
+    """Return which size the limits kept out, what it is worth, and the settings that let it in.
+
+    Of the sizes that bring most of what was kept out, the one that loses least.
+
+    Args:
+        found: the sizes of an update, one of them chosen.
+        rung: whose update it is.
+
+    Returns:
+        None where the chosen size is not within the limits itself, or none is worth `MUCH` more.
+    """
+    chosen = next((point for point in found.points if point.scale == found.chosen), None)
+    if chosen is None or not chosen.is_feasible:
+        return None
+    gains = {
+        point.scale: point.worth - chosen.worth for point in found.points if not point.is_feasible
+    }
+    most = max(gains.values(), default=0.0)
+    if most < MUCH:
+        return None
+    near = [p for p in found.points if gains.get(p.scale, 0.0) >= _MOST_OF_IT * most]
+    best = min(near, key=lambda point: point.points_lost.high)
+    section = f"ladder.{'lora' if rung == 'lora+retrieve' else rung}.retention"
+    mean, family = (_upwards(value) for value in (best.points_lost.high, best.worst_points.mean))
+    settings = [f"-s {section}.points={max(mean, found.most_points):g}"]
+    if family > found.most_family_points:
+        settings.append(f"-s {section}.family_points={family:g}")
+    return (
+        f"s={best.scale:g} is {numbers.plural_points(100 * (best.worth - chosen.worth))} better on"
+        f" dev, and loses up to {numbers.plural_points(mean)} of general ability on average and"
+        f" {numbers.plural_points(family)} in {best.worst_family}; to allow that: {' '.join(settings)}"
+    )
+
+
+def _upwards(points: float) -> float:
+    return math.ceil(10 * points) / 10
 
 
 def frontier(found: Frontier, *, width: int = 880, name: str = "frontier") -> Markup:

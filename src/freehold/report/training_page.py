@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from freehold.core.measure import Estimate
 from freehold.report import numbers
 from freehold.report.findings import clip
-from freehold.report.frontier import change_words, frontier
+from freehold.report.frontier import change_words, frontier, kept_out_words
 from freehold.report.heatmap import heat_map
 from freehold.report.intervals import kept_families
 from freehold.report.markup import Markup, element, join, shorten, visible
@@ -155,6 +155,8 @@ def _answer(view: TrainingView) -> Markup:
         details.append(("stopped", f"{view.stopped}, at step {numbers.count(view.step)}"))
     if view.frontier is not None:
         details.append(("scale", f"s={view.frontier.chosen:g}: {view.frontier.reason}"))
+        kept_out = kept_out_words(view.frontier, view.rung)
+        details += [("kept out", kept_out)] if kept_out else []
     if view.forgotten_count:
         count = numbers.plural(view.forgotten_count, "probe")
         details.append(("forgotten", f"{count} that the base answered right"))

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 from freehold.core.measure import Difference, Estimate, FrontierPoint
 from freehold.core.transfer import Points, Transfer, TransferMatrix
 from freehold.report import numbers
+from freehold.report.frontier import kept_out_words
 from freehold.report.heatmap import stage_words, summary_rows
 from freehold.report.lines import (
     Line,
@@ -116,6 +117,8 @@ def _facts(view: TrainingView) -> list[tuple[str, str]]:
     facts = [("quality", quality), ("kept", _kept_words(view))]
     if view.frontier is not None:
         facts.append(("scale", f"s={view.frontier.chosen:g}: {view.frontier.reason}"))
+        kept_out = kept_out_words(view.frontier, view.rung)
+        facts += [("kept out", kept_out)] if kept_out else []
     if view.forgotten_count:
         facts.append(("forgotten", _forgotten_words(view)))
     if view.compute is not None:
