@@ -152,7 +152,7 @@ def with_datasketch(texts: list[str]) -> Links:
     links: Links = []
     pieces = ({t[i : i + 5].encode() for i in range(len(t) - 4)} for t in texts)
     for row, sketch in enumerate(MinHash.generator(pieces, num_perm=PERMUTATIONS)):
-        links.extend((int(str(other)), row) for other in index.query(sketch))
+        links.extend((other, row) for other in index.query(sketch))  # pyright: ignore[reportArgumentType]
         index.insert(row, sketch, check_duplication=False)
     return links
 

@@ -76,8 +76,12 @@ def write(lines: Sequence[str], arguments: argparse.Namespace) -> None:
 
 
 def peer(*, dtype: str = "float32", rows: int = ROWS) -> HFLM:
-    named: dict[str, Any] = {"dtype": dtype, "batch_size": rows, "device": "cpu"}
-    named["pretrained"] = str(bundled_folder())
+    named: dict[str, Any] = {
+        "pretrained": str(bundled_folder()),
+        "dtype": dtype,
+        "batch_size": rows,
+        "device": "cpu",
+    }
     return HFLM(**named)
 
 

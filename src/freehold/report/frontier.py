@@ -65,13 +65,11 @@ def kept_out_words(found: Frontier, rung: str) -> str | None:
     chosen = next((point for point in found.points if point.scale == found.chosen), None)
     if chosen is None or not chosen.is_feasible:
         return None
-    gains = {
-        point.scale: point.worth - chosen.worth for point in found.points if not point.is_feasible
-    }
-    most = max(gains.values(), default=0.0)
+    beyond = [point for point in found.points if not point.is_feasible]
+    most = max((point.worth - chosen.worth for point in beyond), default=0.0)
     if most < MUCH:
         return None
-    near = [p for p in found.points if gains.get(p.scale, 0.0) >= _MOST_OF_IT * most]
+    near = [point for point in beyond if point.worth - chosen.worth >= _MOST_OF_IT * most]
     best = min(near, key=lambda point: point.points_lost.high)
     section = f"ladder.{'lora' if rung == 'lora+retrieve' else rung}.retention"
     mean, family = (_upwards(value) for value in (best.points_lost.high, best.worst_points.mean))
