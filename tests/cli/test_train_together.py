@@ -41,9 +41,9 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def in_two(project: Path, *words: str) -> list[tuple[int, str, str]]:
+def in_two(project: Path, *words: str, told: tuple[str, ...] = ()) -> list[tuple[int, str, str]]:
     """Start a command as a launcher does; return exit code, stdout and stderr of each process."""
-    shared = ["WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", f"MASTER_PORT={free_port()}"]
+    shared = ["WORLD_SIZE=2", "MASTER_ADDR=127.0.0.1", f"MASTER_PORT={free_port()}", *told]
     started = [
         subprocess.Popen(
             [
@@ -86,6 +86,29 @@ def test_two_processes_end_with_one_training_of_as_many_tokens_as_one_process_pa
     for counted in ("tokens", "replay_tokens", "steps", "trainable_parameters"):
         assert together[counted] == alone[counted] != 0, counted
     assert len(list((small / "earlier/training").iterdir())) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="gloo and `env` are POSIX here")
+@pytest.mark.parametrize("rung", ["lora", "full"])
+def test_what_accelerate_calls_fsdp_divides_the_weights_and_trains_the_same(
+    small: Path, capsys: pytest.CaptureFixture[str], rung: str
+) -> None:
+    full = "ladder.full={effort: quick, epochs: 1, retention: {prompts: 4, scale: false}}"
+    words = ("train", rung, "--json", "-s", full)
+    first, second = in_two(small, *words, told=("ACCELERATE_USE_FSDP=true",))
+    assert first[0] == 0, first[2]
+    assert second == (0, "", "")
+    assert "2 train together, each holds a share of the weights (FSDP)" in first[2]
+    (small / ".freehold").rename(small / "earlier")
+    assert main(list(words)) == 0
+    assert "train together" not in capsys.readouterr().err
+    ways = [
+        json.loads(next((small / name).glob("*/t1/training.json")).read_text())
+        for name in ("earlier", ".freehold")
+    ]
+    divided, alone = ([point["value"] for point in one["loss_curve"]] for one in ways)
+    assert divided == pytest.approx(alone, rel=0.01)
+    assert ways[0]["tokens"] == ways[1]["tokens"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="gloo and `env` are POSIX here")

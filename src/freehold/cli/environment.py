@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 PREFIX = "FREEHOLD_"
+SHARDS = "ACCELERATE_USE_FSDP"
+"""What `accelerate launch --use_fsdp` tells the processes that it starts."""
 
 QUIET_LIBRARIES: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -31,7 +33,7 @@ class Environment(NamedTuple):
 
     `settings` maps a dotted key of the task file to its text and the variable that gave it.
     `rank` and `process_count` say which of the processes of a launcher (`torchrun`, `accelerate launch`)
-    this one is.
+    this one is; `has_shards`, that the weights which stay whole otherwise are to be divided among them (FSDP).
     """
 
     settings: Mapping[str, tuple[str, str]]
@@ -41,6 +43,7 @@ class Environment(NamedTuple):
     shell: str
     rank: int = 0
     process_count: int = 1
+    has_shards: bool = False
 
 
 def read_environment(variables: Mapping[str, str]) -> Environment:
@@ -59,6 +62,7 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         shell=variables.get("SHELL", "").rpartition("/")[2],
         rank=rank,
         process_count=process_count,
+        has_shards=variables.get(SHARDS, "").lower() == "true",
     )
 
 

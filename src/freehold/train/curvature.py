@@ -227,7 +227,9 @@ class CurvaturePenalty:
         self.weight = weight
         self._layers = {
             name: layer
-            for name in curvature
+            for name in sorted(
+                curvature
+            )  # one order for all processes: shards are joined layer by layer
             for layer in [network.get_submodule(name)]
             if isinstance(layer, nn.Linear) and layer.weight.requires_grad
         }

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from freehold.ladder.prepare import Prepared
     from freehold.ladder.tools import Models
     from freehold.models.loading import Outline
+    from freehold.report.lines import Look
     from freehold.store.store import Store
+    from freehold.train.processes import Processes
 
 OK = 0
 INTERRUPTED = 130
@@ -62,7 +64,7 @@ def run(session: Session) -> int:
         return _run(session, None)
     from freehold.train.processes import joined
 
-    team = Team(joined())
+    team = Team(joined(shards=session.environment.has_shards))
     if not team.processes.is_first:
         return _run_along(session, team)
     with team.leading():
@@ -73,6 +75,8 @@ def _run(session: Session, team: Team | None) -> int:
     rung = _rung(session.invocation.argument or "lora")
     prepared = _prepared(session)
     session.console.say(snapshot_lines(prepared.snapshot, prepared.task, **session.console.drawn))
+    if team is not None:
+        session.console.say(_together(team.processes, session.console.look()))
     if prepared.problems:
         session.console.say(warning_lines(prepared.problems, **session.console.drawn))
     with ExitStack() as stack:
@@ -92,6 +96,17 @@ def _run(session: Session, team: Team | None) -> int:
         following = "freehold climb" if order.after is None else ""
         _show(session, outcome, prepared_view(session, outcome, store), following=following)
     return OK
+
+
+def _together(processes: Processes, look: Look) -> str:
+    """Return the line that says who trains, and where the weights lie."""
+    how = (
+        "each holds a share of the weights (FSDP)"
+        if processes.is_sharded
+        else "each holds all weights"
+    )
+    text = f"{processes.count} train together, {how}"
+    return render(labelled("processes", text, look=look, column=17), look)
 
 
 def _run_along(session: Session, team: Team) -> int:
