@@ -14,6 +14,8 @@ from tests.ladder.tiny_ladder import BARE, LORA, Place, missing
 from freehold.core.errors import DataError
 from freehold.core.measure import Verdict
 from freehold.ladder.climb import ClimbOutcome
+from freehold.ladder.tuning import local_model
+from freehold.models import loading
 
 PREFER = f"effort: quick, epochs: 1, r: 2, {BARE}"
 PAIR = {"prompt": "what is snow?", "chosen": "blue", "rejected": "red"}
@@ -48,6 +50,19 @@ def test_the_base_is_untouched_and_kept_is_compared_with_it(
     assert kept is not None
     assert before is not None
     assert [family.before for family in kept.families] == [f.before for f in before.families]
+
+
+def test_a_base_in_bfloat16_learns_preferences_on_top_of_lora_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As weights are loaded on a GPU, where the first update is not merged into them."""
+    monkeypatch.setattr(loading, "weight_type", lambda _device: torch.bfloat16)
+    place = Place(tmp_path)
+    task = place.task(f"rungs: [lora, prefer], {LORA}, prefer: {{{PREFER}, pairs: 5}}")
+    rung = place.climb(task).climb.rung("prefer")
+    assert rung.state == "measured", rung.reason
+    base = local_model(place.models.base(task.task.base))
+    assert base.loaded.network.module.dtype == torch.bfloat16
 
 
 def test_too_few_errors_skip_the_rung_with_their_number(place: Place) -> None:

@@ -122,8 +122,8 @@ CODES: Mapping[str, str] = {
     " Nothing is overwritten.",
     "TRN-004": "The loss or its gradient became infinite or undefined. The last checkpoint is as it"
     " was. A lower learning rate is the usual cure, a broken row the usual other cause.",
-    "TRN-006": "The base model of a training carries an adapter already. An adapter on top of an adapter"
-    " could not be loaded by anyone else.",
+    "TRN-006": "The base of a training carries an adapter that this kind of update cannot be joined with. In narrow"
+    " weights (bfloat16, 4 bits) an earlier adapter stays beside them, where lora, rslora and qlora can go on from it.",
     "TRN-007": "The base's chat template does not show a user turn as it is written, so the base cannot"
     " be given the opening of a turn to prompt itself. Replay needs that, or prompts that the base brings.",
     "TRN-008": "`checkpointing` computes layers again from their inputs, where the prefix of `kind: prefix`"

@@ -20,6 +20,7 @@ from freehold.models.network import Network
 from freehold.models.prefix import attach_prefix, prefix_places
 from freehold.models.quiet import quiet_transformers
 from freehold.models.sources import ADAPTER_CONFIG, ModelFiles, read_json
+from freehold.models.standing import stand_beside
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -70,6 +71,11 @@ def pick_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def weight_type(device: torch.device) -> torch.dtype:
+    """Return the type that weights are loaded in on a device."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
 def load(files: ModelFiles, *, device: torch.device) -> Loaded:
     """Load a model: bfloat16 on CUDA, float32 on the CPU; in 4 bits where the files say so.
 
@@ -112,7 +118,7 @@ def _check_architecture(files: ModelFiles) -> None:
 
 
 def _load_module(files: ModelFiles, device: torch.device) -> PreTrainedModel:
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = weight_type(device)
     quantization = four_bit_config() if files.bits == 4 else None
     try:
         config = AutoConfig.from_pretrained(
@@ -208,7 +214,7 @@ def _with_adapter(module: PreTrainedModel, files: ModelFiles) -> PreTrainedModel
         return module
     if module.dtype == torch.float32 and hasattr(adapted.base_model, "merge_and_unload"):
         return cast(PreTrainedModel, adapted.merge_and_unload())
-    return cast(PreTrainedModel, adapted.get_base_model())
+    return stand_beside(adapted) or cast(PreTrainedModel, adapted.get_base_model())
 
 
 def _load_tokenizer(files: ModelFiles):

@@ -18,6 +18,8 @@ import torch
 from peft.tuners.lora.layer import Linear as PeftLinear
 from torch import Tensor, nn
 
+from freehold.models.standing import standing_update
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -78,7 +80,9 @@ class QuickLinear(PeftLinear):
             self.scaling[ADAPTER_NAME],
         )
         y = y_NO.unflatten(0, x.shape[:-1])
-        return y if base.bias is None else y + base.bias
+        y = y if base.bias is None else y + base.bias
+        earlier = standing_update(base)
+        return y if earlier is None else (y + earlier(x)).to(y.dtype)
 
     def _is_plain(self) -> bool:
         """Whether this is one float32 LoRA adapter without dropout or variant on a plain layer."""

@@ -16,9 +16,10 @@ import torch
 
 from freehold.core.errors import ModelError
 from freehold.core.record import canonical_json, digest_json
-from freehold.core.sections import TuneSpec
+from freehold.core.sections import TunedKind, TuneSpec
 from freehold.models.door import Model
 from freehold.models.local import LocalModel
+from freehold.models.standing import has_standing_update
 from freehold.train.adapters import ADAPTERS, Tuned
 from freehold.train.batching import StepPlan
 from freehold.train.checkpoint import PARTIAL_FILES, another_training, write_whole
@@ -50,6 +51,8 @@ from freehold.train.soft import SoftRow
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+READS_WEIGHTS: frozenset[TunedKind] = frozenset({"dora", "osf", "full"})
+"""Kinds whose update follows from the weights of a layer, not from its output alone."""
 TUNED_FOLDER = "adapter"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 RESULT_FILE = "result.json"
@@ -117,12 +120,7 @@ def tune(
         KeyboardInterrupt: `watch.should_stop` said so; a checkpoint was written.
     """
     network = base.loaded.network.module
-    if hasattr(network, "peft_config"):
-        raise ModelError(
-            "TRN-006",
-            f"{base.name} already carries an adapter; a second one on top could not be loaded alone",
-            help="train on the base model itself: leave `models.base.adapter` out",
-        )
+    _check_stands_on_weights(base, spec)
     key = digest_json(
         "training",
         {
@@ -153,6 +151,28 @@ def tune(
         _sweep(folder)
     processes.wait()
     return result
+
+
+def _check_stands_on_weights(base: LocalModel, spec: TuneSpec) -> None:
+    """Refuse a base whose adapter is no part of its weights, where this kind of update needs that.
+
+    Raises:
+        ModelError: there is such an adapter.
+    """
+    network = base.loaded.network.module
+    if hasattr(network, "peft_config"):
+        raise ModelError(
+            "TRN-006",
+            f"{base.name} already carries an adapter; a second one on top could not be loaded alone",
+            help="train on the base model itself: leave `models.base.adapter` out",
+        )
+    if spec.kind in READS_WEIGHTS and has_standing_update(network):
+        raise ModelError(
+            "TRN-006",
+            f"{base.name} has an adapter beside weights in {str(network.dtype).removeprefix('torch.')}, and"
+            f" an update of kind {spec.kind} is made from the weights alone",
+            help="train the stages with kind: lora, rslora or qlora",
+        )
 
 
 @contextmanager
