@@ -253,10 +253,14 @@ def test_a_long_run_keeps_few_losses_and_the_last() -> None:
 
 
 def test_work_besides_steps_has_a_bar_of_its_own_and_steps_hide_it() -> None:
-    asking = Progress("building", 40, 160, "the base prompts itself")
+    asking = Progress("building", 40, 160, "general prompts, answered by the base")
     running = Running(seen()).advance(asking, at_seconds=0.0)
     shown = running.live(memory="", page="")
-    assert (shown.work, shown.done, shown.total) == ("building the base prompts itself", 40, 160)
+    assert (shown.work, shown.done, shown.total) == (
+        "building general prompts, answered by the base",
+        40,
+        160,
+    )
     running = running.advance(Trained(begun()), at_seconds=1.0).advance(asking, at_seconds=2.0)
     assert running.live(memory="", page="").work == ""
     stopped = Stopped(step=1_000, reason=StopReason.FINISHED)

@@ -69,7 +69,13 @@ def test_no_more_is_kept_than_was_asked_for_and_what_is_left_out_is_counted(
 
 def test_prompts_that_a_base_brought_come_first_as_the_base_answers_them(acorn: LocalModel) -> None:
     brought = brought_prompts(acorn.files.folder)
-    pool = replay_pool(acorn, PoolSpec(prompts=20))
+    told: list[tuple[int, int]] = []
+    pool = replay_pool(
+        acorn, PoolSpec(prompts=20), on_progress=lambda done, of: told.append((done, of))
+    )
+    assert told == sorted(told)
+    assert told[-1] == (len(pool.rows), 20)
+    assert len(told) >= 15
     assert {row.prompt for row in pool.rows} <= set(brought[:20])
     assert len(pool.rows) >= 15
     answers = acorn.generate([row.prompt for row in pool.rows], max_tokens=160)

@@ -425,7 +425,7 @@ def _pool(base: LocalModel, prompts: int, tools: Tools) -> Pool:
             base,
             spec,
             on_progress=lambda done, total: tools.on_progress(
-                Progress("building", done, total, "the base prompts itself")
+                Progress("building", done, total, "general prompts, answered by the base")
             ),
         )
         tools.store.remember(key, found)

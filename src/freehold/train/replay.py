@@ -20,6 +20,7 @@ from typing import TypeAlias
 
 from freehold.core.errors import ModelError
 from freehold.core.message import Message, assistant, system, user
+from freehold.core.outcome import Failed
 from freehold.core.record import Record, digest_bytes, digest_json
 from freehold.models.chat import ChatFormat
 from freehold.models.door import Generation
@@ -92,16 +93,25 @@ def replay_pool(
     Args:
         base: untrained, as it will be compared with.
         spec: how many, and how they are drawn.
-        on_progress: is told how many are found, of how many.
+        on_progress: is told how many are there, of how many.
 
     Raises:
         ModelError: prompts are wanting, and the base's chat template has no turn that can be opened.
     """
-    brought = _answered(base, brought_prompts(base.files.folder)[: spec.prompts])
-    left = spec.prompts - len(brought)
+    wanted = spec.prompts
+    brought = _answered(
+        base,
+        brought_prompts(base.files.folder)[:wanted],
+        on_kept=lambda done: on_progress(done, wanted),
+    )
+    left = wanted - len(brought)
     if left <= 0:
         return Pool(rows=brought, dropped={})
-    asked = self_prompts(base, spec.model_copy(update={"prompts": left}), on_progress=on_progress)
+    asked = self_prompts(
+        base,
+        spec.model_copy(update={"prompts": left}),
+        on_progress=lambda done, _left: on_progress(len(brought) + done, wanted),
+    )
     return asked.model_copy(update={"rows": (*brought, *asked.rows)})
 
 
@@ -127,13 +137,23 @@ def write_prompts(prompts: Sequence[Sequence[Message]], folder: Path) -> None:
     write_whole(folder / PROMPTS_FILE, ("\n".join(lines) + "\n").encode())
 
 
-def _answered(base: LocalModel, prompts: Sequence[tuple[Message, ...]]) -> tuple[TrainingRow, ...]:
-    answers = base.generate(prompts, max_tokens=_TURN_TOKENS) if prompts else ()
-    return tuple(
-        TrainingRow(prompt=prompt, answer=answer.text)
-        for prompt, answer in zip(prompts, answers, strict=True)
-        if isinstance(answer, Generation) and answer.text and not answer.truncated
-    )
+def _answered(
+    base: LocalModel,
+    prompts: Sequence[tuple[Message, ...]],
+    *,
+    on_kept: Callable[[int], None],
+) -> tuple[TrainingRow, ...]:
+    """Return the prompts with the answers that are kept; `on_kept` is told how many there are so far."""
+    kept: dict[int, TrainingRow] = {}
+
+    def take(place: int, answer: Generation | Failed) -> None:
+        if isinstance(answer, Generation) and answer.text and not answer.truncated:
+            kept[place] = TrainingRow(prompt=prompts[place], answer=answer.text)
+            on_kept(len(kept))
+
+    if prompts:
+        base.generate(prompts, max_tokens=_TURN_TOKENS, on_answer=take)
+    return tuple(kept[place] for place in sorted(kept))
 
 
 def self_prompts(
