@@ -27,6 +27,19 @@ def shared_data() -> Path:
     return folder
 
 
+@pytest.fixture
+def narrow_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load weights as on a GPU, in bfloat16, where an update is not merged into them."""
+    import torch
+
+    from freehold.models import loading
+
+    def bfloat16(_device: torch.device) -> torch.dtype:
+        return torch.bfloat16
+
+    monkeypatch.setattr(loading, "weight_type", bfloat16)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Generator[Browser]:
     """Debian's Chromium on the PATH, for the page tests of one file: a process can drive one at a time.

@@ -7,7 +7,6 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-import torch
 from tests.cli.conftest import ticket_rows, write_rows
 from tests.models.tiny import save_model
 
@@ -20,7 +19,6 @@ from freehold.core.task import Task, TextOutput
 from freehold.ladder.events import Progress
 from freehold.ladder.training import Trained, TrainingStarted
 from freehold.ladder.training_view import Seen
-from freehold.models import loading
 from freehold.train.records import (
     Evaluated,
     Recipe,
@@ -82,15 +80,10 @@ def test_a_training_is_announced_kept_shown_again_and_gone_on_from(
     assert {cell["domain"] for cell in later["domains"]} == {"tickets", "later"}
 
 
-def narrow(_device: torch.device) -> torch.dtype:
-    return torch.bfloat16
-
-
+@pytest.mark.usefixtures("narrow_weights")
 def test_a_base_in_bfloat16_goes_on_to_the_next_domain_too(
-    small: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    small: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As weights are loaded on a GPU, where the first update is not merged into them."""
-    monkeypatch.setattr(loading, "weight_type", narrow)
     assert main(["train", "--json"]) == 0
     said(capsys)
     assert main(["train", "--after", "t1", "-s", "task=later", "--json"]) == 0

@@ -15,7 +15,6 @@ from freehold.core.errors import DataError
 from freehold.core.measure import Verdict
 from freehold.ladder.climb import ClimbOutcome
 from freehold.ladder.tuning import local_model
-from freehold.models import loading
 
 PREFER = f"effort: quick, epochs: 1, r: 2, {BARE}"
 PAIR = {"prompt": "what is snow?", "chosen": "blue", "rejected": "red"}
@@ -52,11 +51,8 @@ def test_the_base_is_untouched_and_kept_is_compared_with_it(
     assert [family.before for family in kept.families] == [f.before for f in before.families]
 
 
-def test_a_base_in_bfloat16_learns_preferences_on_top_of_lora_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As weights are loaded on a GPU, where the first update is not merged into them."""
-    monkeypatch.setattr(loading, "weight_type", lambda _device: torch.bfloat16)
+@pytest.mark.usefixtures("narrow_weights")
+def test_a_base_in_bfloat16_learns_preferences_on_top_of_lora_too(tmp_path: Path) -> None:
     place = Place(tmp_path)
     task = place.task(f"rungs: [lora, prefer], {LORA}, prefer: {{{PREFER}, pairs: 5}}")
     rung = place.climb(task).climb.rung("prefer")

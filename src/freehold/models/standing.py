@@ -35,6 +35,10 @@ class StandingUpdate(nn.Module):
         down_RI, up_OR = cast(Tensor, self.down_RI), cast(Tensor, self.up_OR)
         return (x.to(down_RI.dtype) @ down_RI.t()) @ up_OR.t()
 
+    def added(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return the layer's output [..., O] for inputs [..., I] with the addition, in the output's type."""
+        return (output + self(x)).to(output.dtype)
+
 
 def stand_beside(adapted: PeftModel) -> PreTrainedModel | None:
     """Take a LoRA adapter out of PEFT's layers and let its update stand beside the weights.
@@ -81,7 +85,4 @@ def _factors(layer: nn.Module) -> tuple[nn.Linear, Tensor, Tensor] | None:
 
 
 def _add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-    update = standing_update(layer)
-    if update is None:
-        return output
-    return (output + update(inputs[0])).to(output.dtype)
+    return cast(StandingUpdate, standing_update(layer)).added(output, inputs[0])

@@ -225,11 +225,10 @@ class CurvaturePenalty:
     def __init__(self, network: nn.Module, curvature: Curvature, *, weight: float) -> None:
         """Find what is trained in `network`, and keep where it begins."""
         self.weight = weight
+        # in one order on all processes, as shards are joined layer by layer
         self._layers = {
             name: layer
-            for name in sorted(
-                curvature
-            )  # one order for all processes: shards are joined layer by layer
+            for name in sorted(curvature)
             for layer in [network.get_submodule(name)]
             if isinstance(layer, nn.Linear) and layer.weight.requires_grad
         }

@@ -82,7 +82,7 @@ class QuickLinear(PeftLinear):
         y = y_NO.unflatten(0, x.shape[:-1])
         y = y if base.bias is None else y + base.bias
         earlier = standing_update(base)
-        return y if earlier is None else (y + earlier(x)).to(y.dtype)
+        return y if earlier is None else earlier.added(y, x)
 
     def _is_plain(self) -> bool:
         """Whether this is one float32 LoRA adapter without dropout or variant on a plain layer."""
